@@ -1,0 +1,174 @@
+"""Adapters: which one a name means, checked by hash, and the base with it applied."""
+
+import copy
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from langgraph_ratchet.chat_models.base import Base
+from langgraph_ratchet.core.call import Fingerprint
+from langgraph_ratchet.core.errors import BadInputError, CorruptFileError, FingerprintError
+from langgraph_ratchet.core.ids import file_hash
+from langgraph_ratchet.registry import Registry
+
+_WEIGHTS, _CONFIGURATION = "adapter_model.safetensors", "adapter_config.json"
+_MERGED_BYTES = 1 << 30
+_KEPT = 3
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter's files, which were whole when it was resolved."""
+
+    version: str | None
+    """Registry id; `None` for a folder outside the registry."""
+    folder: Path
+    hash: str
+    """SHA-256 of the weights."""
+    trained_on: Fingerprint | None
+    """Base that it was trained on; `None` where that was not recorded."""
+
+
+def resolve_adapter(name: str | None, registry: Registry) -> Adapter | None:
+    """The adapter called `name`, verified; `None` stands for the bare base.
+
+    Args:
+        name: version id, a unique beginning of one, `champion` (the bare base while there is none), or a folder.
+        registry: where versions are looked up.
+
+    Raises:
+        UnknownNameError: nothing has this name; it lists the versions that exist.
+        CorruptFileError: a file is not what it was when it was added to the registry.
+    """
+    if name is None:
+        return None
+    folder = Path(name).expanduser()
+    if (folder / _CONFIGURATION).is_file():
+        return _verified(folder.resolve(), None)
+    if name == "champion":
+        champion = registry.champion
+        return _verified(registry, champion.id) if champion else None
+    return _verified(registry, registry.get(name).id)
+
+
+# Hashing megabytes for every call would cost more than the call. What was verified is verified again as soon as the
+# size or time of a file differs.
+_checked: dict[Any, tuple[Any, Adapter]] = {}
+_checking = threading.Lock()
+
+
+def _verified(home: Path | Registry, version: str | None) -> Adapter:
+    if isinstance(home, Registry):
+        folder = home.root / "versions" / str(version)
+    else:
+        folder = home
+    stamp = _stamp(folder)
+    with _checking:
+        known = _checked.get((folder, version))
+        if known and known[0] == stamp:
+            return known[1]
+        adapter = _from_registry(home, str(version)) if isinstance(home, Registry) else _from_folder(home)
+        _checked[folder, version] = (stamp, adapter)
+        return adapter
+
+
+def _from_registry(registry: Registry, version: str) -> Adapter:
+    folder = registry.path(version)
+    entry = registry.get(version)
+    return Adapter(version=version, folder=folder, hash=entry.files[_WEIGHTS], trained_on=entry.fingerprint)
+
+
+def _from_folder(folder: Path) -> Adapter:
+    if not (folder / _WEIGHTS).is_file():
+        raise BadInputError(f"{folder} holds no {_WEIGHTS}: only safetensors adapters are loaded")
+    return Adapter(version=None, folder=folder, hash=file_hash(folder / _WEIGHTS), trained_on=None)
+
+
+def _stamp(folder: Path) -> Any:
+    files = (folder / _WEIGHTS, folder / _CONFIGURATION)
+    return [(file.stat().st_size, file.stat().st_mtime_ns) if file.is_file() else None for file in files]
+
+
+class Adapters:
+    """The base with each adapter that was asked for; the few used last are kept in memory.
+
+    A small fp32 base is copied and the adapter merged into the copy: calls then cost what they cost on the bare base,
+    and log-probabilities differ from the unmerged ones by rounding only. A large base, or one of lower precision,
+    gets its adapters attached beside its weights. Not thread-safe: the engine's thread owns it.
+    """
+
+    def __init__(self, base: Base, *, merged_bytes: int = _MERGED_BYTES) -> None:
+        self._base = base
+        self._merge = base.model.dtype == torch.float32 and base.model.get_memory_footprint() <= merged_bytes
+        self._merged: OrderedDict[Adapter, torch.nn.Module] = OrderedDict()
+        self._beside: Any = None
+        self._attached: OrderedDict[Adapter, str] = OrderedDict()
+
+    def select(self, adapter: Adapter | None) -> torch.nn.Module:
+        """The module to run for `adapter`; valid until the next `select`.
+
+        Raises:
+            FingerprintError: the adapter was trained on another base.
+            CorruptFileError: its weights cannot be read.
+            BadInputError: it is not LoRA, or does not fit the base.
+        """
+        if adapter is None:
+            if self._beside is not None:
+                self._beside.base_model.disable_adapter_layers()
+            return self._base.model
+        if adapter.trained_on is not None and not adapter.trained_on.same_base(self._base.fingerprint):
+            raise FingerprintError(
+                f"adapter {adapter.version or adapter.folder} was trained on another base, tokenizer or chat template "
+                f"than {self._base.name!r}: use it with its own base, or train one for this base"
+            )
+        return self._select_merged(adapter) if self._merge else self._select_beside(adapter)
+
+    def _select_merged(self, adapter: Adapter) -> torch.nn.Module:
+        if adapter not in self._merged:
+            merged = self._load(adapter, copy.deepcopy(self._base.model), "default").merge_and_unload()
+            self._merged[adapter] = merged.eval().requires_grad_(False)
+            while len(self._merged) > _KEPT:
+                self._merged.popitem(last=False)
+        self._merged.move_to_end(adapter)
+        return self._merged[adapter]
+
+    def _select_beside(self, adapter: Adapter) -> torch.nn.Module:
+        if adapter not in self._attached:
+            name = f"ratchet_{adapter.hash[:16]}"
+            self._beside = self._load(adapter, self._beside or self._base.model, name)
+            self._attached[adapter] = name
+            while len(self._attached) > _KEPT:
+                self._beside.delete_adapter(self._attached.popitem(last=False)[1])
+        self._attached.move_to_end(adapter)
+        self._beside.base_model.enable_adapter_layers()
+        self._beside.base_model.set_adapter(self._attached[adapter], inference_mode=True)
+        return self._base.model
+
+    def _load(self, adapter: Adapter, model: Any, name: str) -> Any:
+        """Attaches an adapter, refusing one that is broken or fits only in part."""
+        from peft import LoraConfig, PeftModel
+        from safetensors import SafetensorError
+
+        where = f"adapter {adapter.version or adapter.folder}"
+        try:
+            config = LoraConfig.from_pretrained(str(adapter.folder))
+            if config.peft_type != "LORA":
+                raise BadInputError(f"{where} is of the kind {config.peft_type}; only LORA adapters are supported")
+            config.inference_mode = True
+            if not isinstance(model, PeftModel):
+                model = PeftModel(model, config, adapter_name=name)
+            else:
+                model.add_adapter(name, config)
+            result = model.load_adapter(str(adapter.folder), name, torch_device=str(self._base.model.device))
+        except SafetensorError as error:
+            raise CorruptFileError(f"{where} cannot be read ({error}): it was not loaded; train or copy it again") from error
+        except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
+            raise BadInputError(f"{where} does not fit the base {self._base.name!r}: {error}") from error
+        if result.missing_keys or result.unexpected_keys:
+            odd = ", ".join((*result.missing_keys, *result.unexpected_keys)[:3])
+            raise BadInputError(f"{where} does not fit the base {self._base.name!r}: check the layers {odd}")
+        return model

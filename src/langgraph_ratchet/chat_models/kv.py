@@ -1,0 +1,166 @@
+"""Keys and values of the rows that are being generated, in one preallocated block.
+
+Shapes: L layers, R rows (slots), H key-value heads, C columns, D head size, N new tokens. A row's token at position p
+stands in column p, so rows of different lengths lie side by side, no step copies what is there, and rows come and go.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+from transformers import Cache
+
+from langgraph_ratchet.core.errors import BadInputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+_COLUMN_STEP = 64
+_ATTENTION = ("full_attention", "sliding_attention")
+
+
+class KeyValues(Cache):
+    """The block, and the `Cache` that a model's forward pass writes to and reads from."""
+
+    def __init__(self, model: "PreTrainedModel") -> None:
+        super().__init__(layers=[])
+        config = model.config.get_text_config()
+        kinds = set(getattr(config, "layer_types", None) or ())
+        if not kinds <= set(_ATTENTION):
+            raise BadInputError(
+                f"model type {config.model_type!r} has layers of the kinds {', '.join(sorted(kinds))}; "
+                "only full and sliding-window attention are supported: choose another base model"
+            )
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self._shape = (config.num_hidden_layers, heads, size)
+        self._dtype, self._device = model.dtype, model.device
+        self._masks = _Masks(config, model.dtype)
+        self._block = self._new(0, 0)
+        self._rows, self._columns = slice(0, 0), 0
+        self._index = torch.empty(0, dtype=torch.long)
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Memory that one token of one row takes."""
+        layers, heads, size = self._shape
+        return 2 * layers * heads * size * self._dtype.itemsize
+
+    def reserve(self, rows: int, columns: int, *, keep: int) -> None:
+        """Makes room for `rows` of `columns` tokens; the first `keep` rows keep what they hold.
+
+        A block that is far too wide is given up once nothing has to be kept.
+        """
+        # One column more than is ever attended to takes what padding writes.
+        wanted = -(-(columns + 1) // _COLUMN_STEP) * _COLUMN_STEP
+        has_rows, has_columns = self._block.shape[2], self._block.shape[4]
+        if keep == 0 and has_columns > 4 * wanted:
+            has_rows = has_columns = 0
+        if rows <= has_rows and wanted <= has_columns:
+            return
+        block = self._new(max(rows, has_rows), max(wanted, has_columns))
+        if keep:
+            block[:, :, :keep, :, :has_columns] = self._block[:, :, :keep]
+        self._block = block
+
+    def forget(self) -> None:
+        """Gives the block up, with whatever a failed step may have left in it."""
+        self._block = self._new(0, 0)
+
+    def read(self, row: int, length: int) -> Tensor:
+        """A copy of a row's first `length` tokens, of shape [L, 2, H, length, D]."""
+        return self._block[:, :, row, :, :length].clone()
+
+    def write(self, row: int, saved_L2HCD: Tensor, length: int) -> None:
+        """Puts the first `length` tokens of what `read` gave into a row."""
+        self._block[:, :, row, :, :length] = saved_L2HCD[:, :, :, :length]
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copies the first `length` tokens of one row to another."""
+        self._block[:, :, target, :, :length] = self._block[:, :, source, :, :length]
+
+    def forward(self, model: torch.nn.Module, tokens: Sequence[Sequence[int]], starts: Sequence[int], row: int) -> Tensor:
+        """Runs `model` over new tokens of consecutive rows.
+
+        Args:
+            model: the base, or the base with an adapter.
+            tokens: new tokens of each row; shorter ones are padded on the left.
+            starts: position of each row's first new token, equal to the number of tokens it holds already.
+            row: slot of the first row.
+
+        Returns:
+            Logits [R, V] after each row's last new token, in fp32.
+        """
+        width = max(map(len, tokens))
+        ids_RN = torch.tensor([[0] * (width - len(new)) + list(new) for new in tokens], device=self._device)
+        ends = torch.tensor([start + len(new) for start, new in zip(starts, tokens, strict=True)], device=self._device)
+        lengths = torch.tensor([len(new) for new in tokens], device=self._device)
+        steps_N = torch.arange(-width, 0, device=self._device)
+        positions_RN = ends[:, None] + steps_N
+        padding_RN = steps_N < -lengths[:, None]
+        self._aim(row, positions_RN, padding_RN, max(s + len(new) for s, new in zip(starts, tokens, strict=True)))
+        positions_RN = positions_RN.masked_fill(padding_RN, 0)
+        output = model(
+            input_ids=ids_RN,
+            attention_mask=self._masks.of(positions_RN, self._columns),
+            position_ids=positions_RN,
+            past_key_values=self,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return cast(Tensor, output.logits[:, -1].float())
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Called by each attention layer: stores its new keys and values, gives all that the rows hold."""
+        keys, values = self._block[layer_idx, 0], self._block[layer_idx, 1]
+        size = self._shape[2]
+        keys.view(-1, size).index_copy_(0, self._index, key_states.reshape(-1, size))
+        values.view(-1, size).index_copy_(0, self._index, value_states.reshape(-1, size))
+        return keys[self._rows, :, : self._columns], values[self._rows, :, : self._columns]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Columns in use before the running forward pass; models ask when they are given no positions."""
+        return 0
+
+    def _aim(self, row: int, positions_RN: Tensor, padding_RN: Tensor, columns: int) -> None:
+        """Chooses the rows and columns that the following `update` calls write and read."""
+        heads, capacity = self._shape[1], self._block.shape[4]
+        rows = torch.arange(row, row + len(positions_RN), device=self._device)
+        columns_RN = positions_RN.masked_fill(padding_RN, capacity - 1)
+        lines_RH = rows[:, None] * heads + torch.arange(heads, device=self._device)
+        self._index = (lines_RH[:, :, None] * capacity + columns_RN[:, None, :]).reshape(-1)
+        self._rows, self._columns = slice(row, row + len(positions_RN)), columns
+
+    def _new(self, rows: int, columns: int) -> Tensor:
+        layers, heads, size = self._shape
+        # Zeros, not empty memory: a masked column still takes part in sums, where a stray NaN would spread.
+        return torch.zeros(layers, 2, rows, heads, columns, size, dtype=self._dtype, device=self._device)
+
+
+class _Masks:
+    """Which columns each new token attends to, as numbers to add: 0 or minus infinity."""
+
+    def __init__(self, config: "PreTrainedConfig", dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._window: int | None = getattr(config, "sliding_window", None)
+        if not getattr(config, "use_sliding_window", True):
+            self._window = None
+        self._kinds: tuple[str, ...] = tuple(sorted(set(getattr(config, "layer_types", None) or ())))
+
+    def of(self, positions_RN: Tensor, columns: int) -> Tensor | dict[str, Tensor]:
+        """A mask [R, 1, N, C], or one for each kind of layer where the model has several."""
+        if len(self._kinds) > 1:
+            return {kind: self._mask(positions_RN, columns, kind == _ATTENTION[1]) for kind in self._kinds}
+        sliding = self._kinds == (_ATTENTION[1],) or (not self._kinds and self._window is not None)
+        return self._mask(positions_RN, columns, sliding)
+
+    def _mask(self, positions_RN: Tensor, columns: int, sliding: bool) -> Tensor:
+        columns_C = torch.arange(columns, device=positions_RN.device)
+        hidden_RNC = columns_C > positions_RN[:, :, None]
+        if sliding and self._window is not None:
+            hidden_RNC |= columns_C <= positions_RN[:, :, None] - self._window
+        mask_RNC = torch.zeros(hidden_RNC.shape, dtype=self._dtype, device=positions_RN.device)
+        return mask_RNC.masked_fill_(hidden_RNC, float("-inf"))[:, None]

@@ -1,0 +1,53 @@
+"""Text and figures as a terminal shows them. What comes from models and tools may hold control codes that would
+move the cursor or repaint the screen; they are shown, not sent."""
+
+import re
+from datetime import datetime
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Everything that is not shown as itself, but tab and line feed; the directions that can reorder a line too."""
+
+_SHOWN_CHARS = 2_000
+_ID_CHARS = 10
+
+
+def printable(text: str, *, limit: int = _SHOWN_CHARS) -> str:
+    """`text` with control codes written out as `\\x1b`, and at most `limit` characters of it."""
+    shown = _CONTROL.sub(_written_out, text[:limit].replace("\r\n", "\n"))
+    return shown if len(text) <= limit else f"{shown} … [{len(text) - limit:,} characters more: see --json]"
+
+
+def one_line(text: str, *, limit: int = 300) -> str:
+    """`printable` text in one line, cut with an ellipsis."""
+    words = " ".join(printable(text[: limit + 1], limit=limit + 1).split())
+    return words if len(words) <= limit else f"{words[: limit - 1]}…"
+
+
+def short_id(id_: str) -> str:
+    """The beginning of an id, long enough to ask for it by: `trace_0a1b2c3d4e`."""
+    prefix, separator, digits = id_.rpartition("_")
+    return f"{prefix}{separator}{digits[:_ID_CHARS]}"
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 as `97 %`; it says 0 % and 100 % only of exactly that, and nothing of what was not measured."""
+    if share is None:
+        return "–"
+    if 0.0 < share < 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 <= share < 1.0 else f"{100 * share:.0f} %"
+
+
+def moment(unix_seconds: float) -> str:
+    """Local date and time to the minute."""
+    return datetime.fromtimestamp(unix_seconds).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,89 @@
+"""Every error that Ratchet raises on purpose.
+
+The policy: a message says what failed, what it got, what it wanted and what to do. Library code raises one of
+these; the command line prints the message without a stack trace and exits with 1. A failing tool, a malformed
+reply or a spent budget is not an error but an outcome of the run (`core.trace.Outcome`).
+
+To add one: subclass `RatchetError`, take the facts as arguments, and build the message here.
+"""
+
+from collections.abc import Iterable
+
+
+class RatchetError(Exception):
+    """Base of every deliberate error; catch this to catch them all."""
+
+
+class MissingExtraError(RatchetError):
+    """An optional dependency is needed and is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra '{extra}': pip install 'langgraph-ratchet[{extra}]'")
+
+
+class UnknownNameError(RatchetError):
+    """A name was given that nothing is registered under.
+
+    Args:
+        kind: what was looked for, in the singular ("model", "tool").
+        name: the name that was given.
+        known: the names that exist.
+        hint: what to do, if listing the names does not say it.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        listed = ", ".join(known) or f"no {kind} exists yet"
+        super().__init__(f"unknown {kind} {name!r}; known: {listed}" + (f". {hint}" if hint else ""))
+
+
+class SchemaVersionError(RatchetError):
+    """Stored data has a schema version that this code does not know."""
+
+    def __init__(self, noun: str, found: int, known: int) -> None:
+        super().__init__(
+            f"stored {noun} has schema version {found}, this version of langgraph-ratchet reads {known}: "
+            + ("upgrade langgraph-ratchet" if found > known else "export it with the version that wrote it")
+        )
+
+
+class BadInputError(RatchetError):
+    """What the caller gave cannot be used; nothing was done."""
+
+
+class ToolCallingError(RatchetError):
+    """The chat model cannot call tools, and tools were given."""
+
+
+class GenerationError(RatchetError):
+    """The local model could not finish a reply; nothing of it is kept."""
+
+
+class CorruptFileError(RatchetError):
+    """A file's SHA-256 is not the one recorded when it was written; it was not loaded."""
+
+
+class FingerprintError(RatchetError):
+    """Base, tokenizer or chat template differ from those that produced the data."""
+
+
+class GradingError(RatchetError):
+    """The process that graders run in could not be started; nothing was graded."""
+
+
+class TrainingFailedError(RatchetError):
+    """A training job ended without an adapter; nothing was registered."""
+
+
+class StoreError(RatchetError):
+    """The trace store could not be read or written."""
+
+
+class UnconfirmedKeyError(RatchetError):
+    """The second, independent solver of a problem family comes to another answer than its generator."""
+
+    def __init__(self, family: str, question: str, key: str, solved: str) -> None:
+        super().__init__(f"{family}: the generator answers {key!r}, the second solver {solved!r}, to: {question}")
+
+
+class RegistryError(RatchetError):
+    """The registry could not be read or written; a change is whole or absent."""

@@ -1,0 +1,33 @@
+"""Lets the champion solve the practice problems several times each, sampled."""
+
+from langgraph_ratchet.core.problem import Problem
+from langgraph_ratchet.core.progress import OnProgress
+from langgraph_ratchet.core.trace import Trace
+from langgraph_ratchet.evaluation.runner import Measurement, run_problems
+from langgraph_ratchet.improvement.node import Update
+from langgraph_ratchet.improvement.nodes.propose import practice_suite, read_problems
+from langgraph_ratchet.improvement.services import Services
+from langgraph_ratchet.improvement.state import ImprovementState
+
+
+def roll_out(state: ImprovementState, services: Services, say: OnProgress) -> Update:
+    """Every rollout is a trace in the store; grading comes next."""
+    runs = practice_runs(state, services, say)
+    return {"rollouts": {"problems": len({problem.id for problem, _ in runs}), "traces": len(runs)}}
+
+
+def practice_runs(state: ImprovementState, services: Services, say: OnProgress) -> list[tuple[Problem, Trace]]:
+    """The round's rollouts: run now, or read from the store when they have been run."""
+    measurement = Measurement(
+        label=f"practice {state['run_id']} {state['round']}",
+        suite_hash=practice_suite(state).hash,
+        model=services.base.model,
+        base_hash=services.base.fingerprint.base,
+        model_version=state["champion"],
+        temperature=state["temperature"],
+        seed=state["seed"],
+        samples=state["samples"],
+    )
+    problems = read_problems(state["practice_problems"])
+    reasoner = services.reasoner(state["champion"])
+    return run_problems(reasoner, services.store, problems, measurement, phase="roll_out", on_progress=say)

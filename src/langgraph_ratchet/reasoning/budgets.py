@@ -1,0 +1,50 @@
+"""The limits of a run, and the one place where they are checked."""
+
+import time
+from dataclasses import dataclass
+
+from langgraph_ratchet.core.trace import Outcome
+from langgraph_ratchet.reasoning.state import ReasoningState, Spent
+
+
+class RunEnded(Exception):
+    """Leaves the run with an outcome; the node's driver turns it into state."""
+
+    def __init__(self, outcome: Outcome, message: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """How much a run may use."""
+
+    calls: int = 32
+    """Calls to the model."""
+    tool_calls: int = 16
+    tokens: int = 200_000
+    """Input and output tokens over all calls, as far as the model reports them."""
+    seconds: float = 600.0
+    """Wall time, waiting for a batch included."""
+    failures: int = 3
+    """Tool calls that may fail one after another; each failure is fed back."""
+    malformed: int = 2
+    """Replies to one request that may be unreadable; each is fed back."""
+    revisions: int = 1
+    """How often the self-check may send the run back."""
+    question_chars: int = 100_000
+    """Longest question that is accepted, its context included."""
+
+    def check(self, state: ReasoningState, spent: Spent) -> None:
+        """Raises `RunEnded` when a limit is reached. Called before every call to the model or a tool."""
+        seconds = time.time() - state["started_at"]
+        for outcome, used, limit, unit in (
+            (Outcome.OUT_OF_STEPS, spent["calls"], self.calls, "model calls"),
+            (Outcome.OUT_OF_TOOL_CALLS, spent["tool_calls"], self.tool_calls, "tool calls"),
+            (Outcome.OUT_OF_TOKENS, spent["tokens"], self.tokens, "tokens"),
+            (Outcome.OUT_OF_TIME, seconds, self.seconds, "seconds"),
+        ):
+            if used >= limit:
+                raise RunEnded(outcome, f"the run used {used:.0f} of {limit:.0f} {unit} and had no answer yet")
+        if spent["failures"] >= self.failures:
+            raise RunEnded(Outcome.TOOL_FAILED, f"{spent['failures']} tool calls failed one after another")

@@ -1,0 +1,218 @@
+"""Runs a node's body: calls the model and the tools for it, records, counts, and turns failures into outcomes.
+
+The error policy of the graph, all in this file: a body that leaves with `RunEnded` gives an outcome; a chat model
+that raises gives `model_failed`; a tool never raises (`tools.runner`). Anything else is a bug and propagates.
+Interrupts and Ctrl-C pass through untouched.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.messages import AIMessage, convert_to_openai_messages
+from langchain_core.runnables import RunnableLambda
+from langgraph.errors import GraphBubbleUp
+from langgraph.runtime import Runtime, get_runtime
+
+from langgraph_ratchet.core.call import Call, CallKey, Sampling, Tokens, Usage
+from langgraph_ratchet.core.ids import clean_json, clean_text, derive_seed, new_id
+from langgraph_ratchet.core.question import Question
+from langgraph_ratchet.core.step import Step, Trust
+from langgraph_ratchet.core.trace import Outcome
+from langgraph_ratchet.reasoning.budgets import RunEnded
+from langgraph_ratchet.reasoning.context import Context
+from langgraph_ratchet.reasoning.request import Ask, Body, Reply, Request, Update, UseTool
+from langgraph_ratchet.reasoning.services import Services
+from langgraph_ratchet.reasoning.state import ReasoningState, Spent
+from langgraph_ratchet.tools.runner import ToolResult, arun_tool, run_tool
+
+NodeFunction = Callable[[ReasoningState, Services, Context], Body]
+
+
+def as_node(name: str, function: NodeFunction, services: Services) -> RunnableLambda[ReasoningState, Update]:
+    """`function` as a LangGraph node with a sync and an async form."""
+
+    def run(state: ReasoningState) -> Update:
+        return _Execution.start(name, state, services).drive(function)
+
+    async def arun(state: ReasoningState) -> Update:
+        return await _Execution.start(name, state, services).adrive(function)
+
+    return RunnableLambda(run, afunc=arun, name=name)
+
+
+@dataclass
+class _Execution:
+    """One execution of one node."""
+
+    node: str
+    state: ReasoningState
+    services: Services
+    context: Context
+    task_id: str
+    attempt: int
+    spent: Spent
+    call_ids: list[str] = field(default_factory=list)
+    asked: int = 0
+    model_version: str | None = None
+
+    @classmethod
+    def start(cls, node: str, state: ReasoningState, services: Services) -> "_Execution":
+        runtime: Runtime[Context] = get_runtime(Context)
+        info = runtime.execution_info
+        spent = state.get("spent") or Spent(calls=0, tool_calls=0, tokens=0, failures=0)
+        return cls(
+            node=node,
+            state=state,
+            services=services,
+            context=runtime.context or Context(),
+            task_id=info.task_id if info else new_id("task"),
+            attempt=info.node_attempt if info else 1,
+            spent=Spent(**spent),
+        )
+
+    # Two thin forms of one loop: they differ only in how a request is carried out.
+
+    def drive(self, function: NodeFunction) -> Update:
+        body = function(self.state, self.services, self.context)
+        try:
+            request = next(body)
+            while True:
+                request = body.send(self._perform(request))
+        except StopIteration as stop:
+            return self._finish(stop.value)
+        except RunEnded as ended:
+            return self._finish({"outcome": ended.outcome.value, "error": str(ended)})
+
+    async def adrive(self, function: NodeFunction) -> Update:
+        body = function(self.state, self.services, self.context)
+        try:
+            request = next(body)
+            while True:
+                request = body.send(await self._aperform(request))
+        except StopIteration as stop:
+            return self._finish(stop.value)
+        except RunEnded as ended:
+            return self._finish({"outcome": ended.outcome.value, "error": str(ended)})
+
+    def _finish(self, update: Update) -> Update:
+        """Records the steps that the body took, and adds what the execution used to what it returned."""
+        for index, step in enumerate(update.get("steps", [])):
+            self.services.recorder.step(self.state["trace_id"], self.task_id, index, Step.model_validate(step))
+        if self.call_ids or self.spent != self.state.get("spent"):
+            update = {"spent": self.spent, **update}
+        if self.call_ids:
+            update = {**update, "calls": self.call_ids, "model_version": self.model_version}
+        return update
+
+    def _perform(self, request: Request) -> Reply | ToolResult:
+        self.services.budgets.check(self.state, self.spent)
+        if isinstance(request, UseTool):
+            tool = self.services.tools.get(request.call["name"])
+            return self._used(run_tool(tool, request.call, self._attachments) if tool else self._no_tool(request))
+        started = time.perf_counter()
+        try:
+            message = self._model(request).invoke(request.messages, **self._sampling)
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            raise self._failed(request, error, time.perf_counter() - started) from error
+        return self._replied(request, message, time.perf_counter() - started)
+
+    async def _aperform(self, request: Request) -> Reply | ToolResult:
+        self.services.budgets.check(self.state, self.spent)
+        if isinstance(request, UseTool):
+            tool = self.services.tools.get(request.call["name"])
+            result = await arun_tool(tool, request.call, self._attachments) if tool else self._no_tool(request)
+            return self._used(result)
+        started = time.perf_counter()
+        try:
+            message = await self._model(request).ainvoke(request.messages, **self._sampling)
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            raise self._failed(request, error, time.perf_counter() - started) from error
+        return self._replied(request, message, time.perf_counter() - started)
+
+    def _model(self, request: Ask) -> Any:
+        return self.services.acting_model if request.with_tools else self.services.model
+
+    @property
+    def _attachments(self) -> Any:
+        return Question.model_validate(self.state["question"]).attachments
+
+    @property
+    def _ordinal(self) -> int:
+        """Position of the next call within the run."""
+        return len(self.state.get("calls", [])) + self.asked
+
+    @property
+    def _sampling(self) -> dict[str, Any]:
+        """Keyword arguments of the next call: only what the context asks for, since not every model takes them."""
+        chosen: dict[str, Any] = {}
+        if self.context.temperature is not None:
+            chosen["temperature"] = self.context.temperature
+        if self.context.seed is not None:
+            question_id = Question.model_validate(self.state["question"]).id
+            chosen["seed"] = derive_seed(self.context.seed, question_id, self.node, self._ordinal)
+        return chosen
+
+    def _no_tool(self, request: UseTool) -> ToolResult:
+        known = ", ".join(self.services.tools) or "none"
+        text = f"error: there is no tool called {request.call['name']!r}; tools: {known}"
+        return ToolResult(text=clean_text(text), failed=True, seconds=0.0, trust=Trust.OWN)
+
+    def _used(self, result: ToolResult) -> ToolResult:
+        self.spent["tool_calls"] += 1
+        self.spent["failures"] = self.spent["failures"] + 1 if result.failed else 0
+        return result
+
+    def _replied(self, request: Ask, message: AIMessage, seconds: float) -> Reply:
+        metadata = message.response_metadata
+        tokens = Tokens.model_validate(metadata["tokens"]) if metadata.get("tokens") else None
+        usage = message.usage_metadata
+        call = self._record(
+            request,
+            seconds,
+            reply=clean_json(convert_to_openai_messages([message])[0]),
+            usage=Usage(input_tokens=usage["input_tokens"], output_tokens=usage["output_tokens"]) if usage else None,
+            tokens=tokens,
+        )
+        self.call_ids.append(call.id)
+        self.model_version = metadata.get("model_version")
+        self.spent["calls"] += 1
+        self.spent["tokens"] += usage["total_tokens"] if usage else 0
+        return Reply(_plain(message), call.id, tokens.logprobs[0] if tokens and tokens.logprobs else None)
+
+    def _failed(self, request: Ask, error: Exception, seconds: float) -> RunEnded:
+        text = clean_text(f"{type(error).__name__}: {error}")
+        self.call_ids.append(self._record(request, seconds, reply=None, error=text).id)
+        return RunEnded(Outcome.MODEL_FAILED, f"the chat model failed in {self.node}: {text}")
+
+    def _record(self, request: Ask, seconds: float, **result: Any) -> Call:
+        sampling = self._sampling
+        call = Call(
+            id=new_id("call"),
+            key=CallKey(
+                run_id=self.state["trace_id"], task_id=self.task_id, index=self.asked, attempt=self.attempt
+            ),
+            node=self.node,
+            revision=self.state.get("revisions", 0),
+            messages=tuple(clean_json(convert_to_openai_messages(request.messages))),
+            tools=self.services.offered if request.with_tools else (),
+            sampling=Sampling(temperature=sampling.get("temperature"), seed=sampling.get("seed")),
+            seconds=seconds,
+            **result,
+        )
+        self.asked += 1
+        return self.services.recorder.call(call)
+
+
+def _plain(message: AIMessage) -> AIMessage:
+    """The message without metadata: ids and log-probabilities live in the recorded call, not in every checkpoint."""
+    content = clean_json(message.content)
+    return AIMessage(
+        content, id=message.id, tool_calls=message.tool_calls, invalid_tool_calls=message.invalid_tool_calls
+    )
+

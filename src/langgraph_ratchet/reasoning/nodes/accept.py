@@ -1,0 +1,69 @@
+"""Takes the question in: checks it once, cleans it, and starts the run's record."""
+
+import time
+from typing import Any
+
+from langgraph_ratchet.core.errors import BadInputError
+from langgraph_ratchet.core.ids import clean_json, new_id
+from langgraph_ratchet.core.question import Question
+from langgraph_ratchet.reasoning.context import Context
+from langgraph_ratchet.reasoning.request import Body
+from langgraph_ratchet.reasoning.services import Services
+from langgraph_ratchet.reasoning.state import ReasoningState, Spent
+from langgraph_ratchet.reasoning.strategy import get_strategy
+
+
+def accept(state: ReasoningState, services: Services, context: Context) -> Body:
+    """Raises `BadInputError` for a question that is missing, empty, too long or not a question."""
+    question = _read(state)
+    length = len(question.text) + len(question.context)
+    if length > services.budgets.question_chars:
+        raise BadInputError(
+            f"the question has {length:,} characters with its context, the limit is "
+            f"{services.budgets.question_chars:,}: attach long texts, or raise Budgets.question_chars"
+        )
+    if context.strategy is not None:
+        get_strategy(context.strategy)
+    trace_id = context.trace_id or new_id("trace")
+    started_at = time.time()
+    services.recorder.start(trace_id, question, services.model_name, started_at)
+    yield from ()
+    # Every key that a run sets is reset: a thread that is invoked again starts a new run in the same state.
+    return {
+        "question": question.model_dump(mode="json"),
+        "trace_id": trace_id,
+        "started_at": started_at,
+        "spent": Spent(calls=0, tool_calls=0, tokens=0, failures=0),
+        "plan": [],
+        "planned_at": len(state.get("steps", [])),
+        "first_step": len(state.get("steps", [])),
+        "first_call": len(state.get("calls", [])),
+        "transcript": [],
+        "conclusion": "",
+        "feedback": "",
+        "revisions": 0,
+        "answer": None,
+        "confidence": None,
+        "outcome": None,
+        "error": None,
+    }
+
+
+def _read(state: ReasoningState) -> Question:
+    """The question that was given, or the last human message."""
+    given: Any = state.get("question")
+    messages = state.get("messages") or []
+    if messages and messages[-1].type == "human":
+        given = str(messages[-1].text)
+    if isinstance(given, Question):
+        given = given.model_dump(mode="json")
+    if isinstance(given, str):
+        given = {"text": given}
+    if not isinstance(given, dict):
+        raise BadInputError(
+            "no question: give `question` (a text, or a Question as JSON) or `messages` that end with a human one"
+        )
+    given = clean_json(given)
+    if not str(given.get("text", "")).strip():
+        raise BadInputError("the question is empty: give its text")
+    return Question.model_validate(given)

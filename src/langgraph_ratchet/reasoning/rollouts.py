@@ -1,0 +1,75 @@
+"""Runs the reasoning graph on many questions at once, each run recorded as one trace."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.graph.state import CompiledStateGraph
+
+from langgraph_ratchet.core.question import Question
+from langgraph_ratchet.core.trace import Trace
+from langgraph_ratchet.reasoning.context import Context
+from langgraph_ratchet.traces.store import TraceStore
+
+Reasoner = CompiledStateGraph[Any, Context, Any, Any]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One run that is wanted. The trace id is its identity: a rollout whose trace is stored is not run again."""
+
+    question: Question
+    trace_id: str
+    temperature: float
+    seed: int
+
+
+def roll_out(
+    reasoner: Reasoner,
+    store: TraceStore,
+    wanted: Sequence[Rollout],
+    *,
+    concurrency: int = 64,
+    on_done: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Trace]:
+    """The traces of `wanted`, in its order; those that the store does not hold yet are run.
+
+    A local model gathers the calls of concurrent runs into batches, so concurrency is also its batch size. Ctrl-C
+    stops after the calls in flight; what has finished is in the store, and the same `wanted` goes on from there.
+
+    Args:
+        reasoner: a compiled reasoning graph that records into `store`.
+        store: the trace store.
+        wanted: rollouts, with ids that differ.
+        concurrency: runs at a time.
+        on_done: told how many are done, and of how many.
+
+    Returns:
+        One trace for each rollout that could be recorded; lost runs are missing.
+    """
+    ids = [rollout.trace_id for rollout in wanted]
+    finished = store.finished(ids)
+    todo = [rollout for rollout in wanted if rollout.trace_id not in finished]
+    done = len(wanted) - len(todo)
+    on_done(done, len(wanted))
+    with ThreadPoolExecutor(concurrency, thread_name_prefix="ratchet-rollout") as pool:
+        running: set[Future[None]] = {pool.submit(_run, reasoner, rollout) for rollout in todo}
+        try:
+            while running:
+                # A time limit, so that Ctrl-C is noticed while every run waits for the model.
+                ready, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    future.result()
+                done += len(ready)
+                if ready:
+                    on_done(done, len(wanted))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return store.find_traces(ids)
+
+
+def _run(reasoner: Reasoner, rollout: Rollout) -> None:
+    context = Context(temperature=rollout.temperature, seed=rollout.seed, trace_id=rollout.trace_id)
+    reasoner.invoke({"question": rollout.question.model_dump(mode="json")}, context=context)

@@ -1,0 +1,72 @@
+"""What flows through the reasoning graph: ids and plain data, so that any checkpointer can hold it."""
+
+import operator
+from typing import Annotated, Any
+
+from langchain_core.messages import AnyMessage
+from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict
+
+
+class ReasoningInput(TypedDict, total=False):
+    """What a caller gives: `messages` (the last human one is the question) or a `question`."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    question: dict[str, Any] | str
+    """A `Question` as JSON, or just its text."""
+
+
+class ReasoningOutput(TypedDict, total=False):
+    """What a caller gets, and what Studio shows as the run goes on."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    answer: str | None
+    confidence: float | None
+    """The model's own probability that the answer is supported; `None` without log-probabilities."""
+    trace_id: str
+    outcome: str
+    """One of `core.trace.Outcome`."""
+    error: str | None
+    plan: list[str]
+    strategy: str
+    steps: Annotated[list[dict[str, Any]], operator.add]
+    """`core.step.Step` as JSON."""
+    revisions: int
+
+
+class Spent(TypedDict):
+    """What the run has used of its budgets so far."""
+
+    calls: int
+    tool_calls: int
+    tokens: int
+    failures: int
+    """Tool calls that failed one after another, up to now."""
+
+
+class ReasoningState(ReasoningInput, ReasoningOutput, total=False):
+    """All of it; what is not input or output is the graph's own."""
+
+    started_at: float
+    """Unix time, seconds."""
+    recalled: list[str]
+    """Texts from memory: untrusted."""
+    first_step: int
+    """How many steps the thread held before this run: 0 unless it is used for several questions."""
+    first_call: int
+    """Likewise for `calls`."""
+    planned_at: int
+    """How many steps had been taken when the current plan was made."""
+    transcript: list[AnyMessage]
+    """The conversation of `act` with its tools since the last plan."""
+    acting_call: str
+    """Id of the call behind the last message of the transcript that is the model's."""
+    conclusion: str
+    """What `act` said when it was done."""
+    feedback: str
+    """Why the self-check sent the run back; empty before it did."""
+    calls: Annotated[list[str], operator.add]
+    """Ids of the calls whose replies this state rests on, in order."""
+    spent: Spent
+    model_version: str | None
+    """Registry id that the last reply came from; `None` for a bare base or another engine's model."""

@@ -1,0 +1,1 @@
+"""One strategy per file, each a constant `STRATEGY`."""

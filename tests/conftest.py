@@ -1,0 +1,34 @@
+"""What every test runs under: offline, untraced, and one thread per process."""
+
+import os
+
+# Set before any test module imports what reads them, and inherited by every process that a test starts.
+os.environ.update(
+    {
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "LANGSMITH_TRACING": "false",
+        "LANGSMITH_TEST_TRACKING": "false",
+        "TOKENIZERS_PARALLELISM": "false",
+        # Tiny models: a second thread costs more than it brings, and makes timings depend on the machine.
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
+)
+# What a developer has in their shell must not change what is tested.
+for name in (
+    "LANGCHAIN_TRACING_V2",
+    "LANGGRAPH_STRICT_MSGPACK",
+    "LANGSMITH_API_KEY",
+    "MODEL_SAVE_PATH",
+    "OPENAI_API_KEY",
+    "RATCHET_MODEL",
+    "RATCHET_PROMOTION",
+    "TRAINING_DATA_PATH",
+):
+    os.environ.pop(name, None)
+
+# First of all, as an application should: it turns strict checkpoints on before LangGraph is imported.
+import langgraph_ratchet  # noqa: E402, F401

@@ -1,0 +1,120 @@
+"""Every grader is right about its own gold answers and is not fooled by answers that answer nothing."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from langgraph_ratchet.core.answer_key import AnswerKey
+from langgraph_ratchet.core.errors import BadInputError, UnknownNameError
+from langgraph_ratchet.grading import get_grader, grade, grader_names
+
+_GOLD = [
+    pytest.param(name, key, id=f"{name}-{key.value}") for name in grader_names() for key in get_grader(name).gold
+]
+
+_FILLER = (
+    "",
+    " \n\t ",
+    "I do not know.",
+    "Let me think about this step by step. First we look at the question, and then we find the answer.",
+    "The answer is",
+    "The answer is the answer.",
+    "answer: ",
+    "As an AI language model I cannot help with that.",
+    "?" * 50,
+    "correct",
+    "True",
+    "None",
+    "nan",
+    "inf",
+    '{"strict": true, "lenient": true, "reason": "pass"}',
+)
+
+
+def test_the_graders_are_the_files_of_their_folder() -> None:
+    assert grader_names() == ("choice", "datetime", "exact", "number")
+    for name in grader_names():
+        assert get_grader(name).full_name == f"{name}@{get_grader(name).version}"
+        assert get_grader(name).gold
+
+
+def test_an_unknown_grader_is_named_with_those_that_exist() -> None:
+    for name in ("nmber", "os", "__init__", "../number", "number.judge", ""):
+        with pytest.raises(UnknownNameError, match="choice, datetime, exact, number"):
+            get_grader(name)
+
+
+@pytest.mark.parametrize(("name", "key"), _GOLD)
+def test_gold_is_right_both_ways(name: str, key: AnswerKey) -> None:
+    for answer in (key.value, f"  {key.value}\n"):
+        judgement = get_grader(name).judge(key, answer)
+        assert (judgement.strict, judgement.lenient) == (True, True), judgement.reason
+
+
+@pytest.mark.parametrize(("name", "key"), _GOLD)
+def test_gold_in_a_sentence_is_right_but_not_strictly(name: str, key: AnswerKey) -> None:
+    for answer in (f"So the answer is {key.value}.", f"I looked it up.\n**Answer:** {key.value}"):
+        judgement = get_grader(name).judge(key, answer)
+        assert (judgement.strict, judgement.lenient) == (False, True), judgement.reason
+
+
+@pytest.mark.parametrize(("name", "key"), _GOLD)
+@pytest.mark.parametrize("answer", _FILLER)
+def test_filler_is_wrong(name: str, key: AnswerKey, answer: str) -> None:
+    judgement = get_grader(name).judge(key, answer)
+    assert (judgement.strict, judgement.lenient) == (False, False), judgement.reason
+
+
+_OTHERS = {
+    "Peru": ["Chile", "Kenya", "the United States", "Lima"],
+    "C++": ["C", "Python", "Go", "C#"],
+    "10:30": ["9:30", "11:30", "12:30 pm", "23:59"],
+    "2024-04-19T10:30:00": ["2024-04-19T10:31:00", "2024-04-18T10:30:00", "2023-04-19T10:30:00", "1999-01-01T00:00"],
+    "number": ["1", "2", "7", "1,000"],
+    "datetime": ["2024-04-18", "2024-05-19", "2023-04-19", "19 May 2024"],
+}
+
+
+@pytest.mark.parametrize(("name", "key"), _GOLD)
+@pytest.mark.parametrize("joint", [" ", ", ", " or ", " and ", "\n", ". ", "/", "; ", " | "])
+@pytest.mark.parametrize("before", ["", "The answer is ", "It is "])
+def test_the_list_of_all_values_is_wrong(name: str, key: AnswerKey, joint: str, before: str) -> None:
+    others = [choice for choice in key.arguments.get("choices", ()) if choice != key.value]
+    others = others or _OTHERS.get(key.value) or _OTHERS.get(name) or _OTHERS["Peru"]
+    # Neither first nor last where there are three, for some graders read the first or the last: that is a guess.
+    for at in range(1, max(2, len(others))):
+        answer = before + joint.join([*others[:at], key.value, *others[at:]])
+        judgement = get_grader(name).judge(key, answer)
+        assert not judgement.lenient, (answer, judgement.reason)
+
+
+@pytest.mark.parametrize("name", grader_names())
+def test_a_key_that_cannot_be_used_is_not_a_wrong_answer(name: str) -> None:
+    key = AnswerKey(value=" ", grader=name)
+    with pytest.raises(BadInputError):
+        get_grader(name).judge(key, "7")
+    verdict = grade(key, "7")
+    assert (verdict.score, verdict.strict, verdict.lenient) == (None, None, None)
+    assert "key" in verdict.reason
+
+
+def test_loading_the_graders_loads_nothing_heavy() -> None:
+    # The caller's process imports every grader, for its version.
+    program = (
+        "import sys; from langgraph_ratchet.grading import *; [get_grader(name) for name in grader_names()];"
+        "print(*sorted({'torch', 'transformers', 'sympy', 'math_verify', 'reasoning_gym', 'langgraph'} & {*sys.modules}))"
+    )
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_a_gold_key_survives_json() -> None:
+    for param in _GOLD:
+        key = param.values[1]
+        assert AnswerKey.model_validate(json.loads(key.model_dump_json())) == key

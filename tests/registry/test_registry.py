@@ -1,0 +1,322 @@
+"""Versions go in whole or not at all, are never served damaged, and the champion changes only as asked."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_ratchet.core.errors import (
+    BadInputError,
+    CorruptFileError,
+    RegistryError,
+    SchemaVersionError,
+    UnknownNameError,
+)
+from langgraph_ratchet.core.model_version import ModelVersion, TrainingStatistics
+from langgraph_ratchet.registry import Registry, registry as module
+
+Add = Callable[..., ModelVersion]
+WEIGHTS = "adapter_model.safetensors"
+
+
+def flip_a_bit(path: Path, at: int = -5) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def lengthen(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def test_an_empty_registry_has_no_champion_and_makes_no_folder(registry: Registry) -> None:
+    assert registry.champion is None
+    assert registry.versions() == registry.history() == []
+    with pytest.raises(UnknownNameError, match="no model version exists yet"):
+        registry.get("v_1")
+    with pytest.raises(UnknownNameError, match="No version has been promoted yet"):
+        registry.get("champion")
+    assert not registry.root.exists()
+
+
+def test_a_version_is_added_with_its_hashes_and_reads_back(registry: Registry, add: Add, make_adapter: Any) -> None:
+    training = TrainingStatistics(
+        examples=9, seconds=1.5, epochs=2, steps=8, tokens=70, first_loss=0.75, last_loss=0.125
+    )
+    version = add(training=training, parent="v_parent")
+    staged = make_adapter()
+    for name in (WEIGHTS, "adapter_config.json"):
+        assert version.files[name] == hashlib.sha256((staged / name).read_bytes()).hexdigest()
+        assert (registry.root / "versions" / version.id / name).read_bytes() == (staged / name).read_bytes()
+    assert version.fingerprint.adapter == version.files[WEIGHTS]
+    assert (version.base, version.parent, version.training) == ("pocket", "v_parent", training)
+    other = Registry(registry.root)
+    assert other.get(version.id) == version
+    assert other.versions() == [version]
+    other.verify(version.id)
+    assert other.path(version.id) == registry.root / "versions" / version.id
+    assert other.champion is None  # added is not promoted
+
+
+def test_the_same_adapter_again_is_the_same_version(registry: Registry, add: Add) -> None:
+    first = add(0)
+    assert add(0, parent="another") == first
+    assert add(1).id != first.id
+    assert add(0, dataset_hash="e" * 64).id != first.id
+    assert len(registry.versions()) == 3
+    assert sorted(path.name for path in (registry.root / "versions").iterdir()) == sorted(
+        version.id for version in registry.versions()
+    )
+
+
+def test_adding_what_was_damaged_since_says_so(registry: Registry, add: Add) -> None:
+    flip_a_bit(registry.root / "versions" / add(0).id / WEIGHTS)
+    with pytest.raises(CorruptFileError, match=WEIGHTS):
+        add(0)
+
+
+def test_versions_are_named_by_prefix(registry: Registry, add: Add) -> None:
+    first, second = add(0), add(1)
+    assert registry.get(first.id[:6]) == first
+    for name, listed in (("v_", True), ("", True), ("v_nothing", True), ("../versions", True), (".staging-x", True)):
+        with pytest.raises(UnknownNameError) as error:
+            registry.get(name)
+        assert (first.id in str(error.value) and second.id in str(error.value)) is listed
+
+
+@pytest.mark.parametrize("name", ["adapter_model.bin", "model.pt", "evil.py", "weights.pkl", "README", ".hidden.json"])
+def test_a_file_that_could_run_is_refused(name: str, registry: Registry, add: Add, make_adapter: Any) -> None:
+    staged = make_adapter()
+    (staged / name).write_bytes(b"{}")
+    with pytest.raises(BadInputError, match=f"{name} does not belong in an adapter"):
+        add(staged=staged)
+    assert registry.versions() == []
+
+
+def test_links_folders_and_a_forged_manifest_are_refused(
+    registry: Registry, add: Add, make_adapter: Any, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.json"
+    secret.write_text("{}")
+
+    def link(folder: Path) -> None:
+        (folder / "extra.json").symlink_to(secret)
+
+    def link_weights(folder: Path) -> None:
+        (folder / WEIGHTS).rename(tmp_path / "elsewhere.safetensors")
+        (folder / WEIGHTS).symlink_to(tmp_path / "elsewhere.safetensors")
+
+    def subfolder(folder: Path) -> None:
+        (folder / "extra.json").mkdir()
+
+    def manifest(folder: Path) -> None:
+        (folder / "version.json").write_text("{}")
+
+    def pipe(folder: Path) -> None:
+        os.mkfifo(folder / "extra.json")
+
+    for number, spoil in enumerate((link, link_weights, subfolder, manifest, pipe)):
+        staged = make_adapter(number)
+        spoil(staged)
+        with pytest.raises(BadInputError, match="does not belong in an adapter"):
+            add(staged=staged)
+    assert registry.versions() == []
+
+
+@pytest.mark.parametrize("spoil", [cut, lengthen, lambda path: path.write_bytes(b""), lambda path: flip_a_bit(path, 7)])
+def test_weights_that_are_broken_before_they_are_added_are_refused(
+    spoil: Callable[[Path], None], registry: Registry, add: Add, make_adapter: Any
+) -> None:
+    staged = make_adapter()
+    spoil(staged / WEIGHTS)
+    with pytest.raises(BadInputError, match="train the adapter again"):
+        add(staged=staged)
+    assert registry.versions() == []
+
+
+def test_what_is_no_adapter_is_refused(registry: Registry, add: Add, make_adapter: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="is not a folder"):
+        add(staged=tmp_path / "nowhere")
+    for number, (name, text, message) in enumerate(
+        [
+            (WEIGHTS, None, f"has no {WEIGHTS}"),
+            ("adapter_config.json", None, "has no adapter_config.json"),
+            ("adapter_config.json", "{", "is not JSON"),
+            ("adapter_config.json", "[]", "must be an object"),
+        ]
+    ):
+        staged = make_adapter(number)
+        (staged / name).unlink()
+        if text is not None:
+            (staged / name).write_text(text)
+        with pytest.raises(BadInputError, match=message):
+            add(staged=staged)
+    assert registry.versions() == []
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "adapter_config.json"])
+@pytest.mark.parametrize("spoil", [cut, flip_a_bit, lengthen, Path.unlink])
+def test_a_damaged_version_is_refused_and_the_champion_stays(
+    name: str, spoil: Callable[[Path], None], registry: Registry, add: Add
+) -> None:
+    champion, candidate = add(0), add(1)
+    registry.promote(champion.id, expected=None, reason="first")
+    spoil(registry.root / "versions" / candidate.id / name)
+    for use in (
+        registry.verify,
+        registry.path,
+        lambda id_: registry.promote(id_, expected=champion.id, reason="better"),
+    ):
+        with pytest.raises(CorruptFileError, match=rf"{name}.*was not loaded; restore"):
+            use(candidate.id)
+    assert registry.champion == champion
+    assert registry.path("champion").name == champion.id
+    assert len(registry.history()) == 1
+
+
+def test_a_file_that_was_put_into_a_version_is_refused(registry: Registry, add: Add) -> None:
+    version = add()
+    (registry.root / "versions" / version.id / "adapter_model.bin").write_bytes(b"pickle")
+    with pytest.raises(CorruptFileError, match="adapter_model.bin, which was not there"):
+        registry.path(version.id)
+
+
+def test_a_link_in_place_of_a_file_is_refused(registry: Registry, add: Add, tmp_path: Path) -> None:
+    weights = registry.root / "versions" / add().id / WEIGHTS
+    weights.rename(tmp_path / "same bytes")
+    weights.symlink_to(tmp_path / "same bytes")
+    with pytest.raises(CorruptFileError, match="not a plain file"):
+        registry.path(weights.parent.name)
+
+
+def test_a_manifest_cannot_be_made_to_fit_other_weights(registry: Registry, add: Add) -> None:
+    version, other = add(0), add(1)
+    folder = registry.root / "versions" / version.id
+    (folder / WEIGHTS).write_bytes((registry.root / "versions" / other.id / WEIGHTS).read_bytes())
+    manifest = json.loads((folder / "version.json").read_text())
+    manifest["files"][WEIGHTS] = other.files[WEIGHTS]
+    (folder / "version.json").write_text(json.dumps(manifest))
+    with pytest.raises(CorruptFileError, match="does not belong to version"):
+        registry.path(version.id)
+
+
+def test_an_unreadable_version_hides_no_other(registry: Registry, add: Add, caplog: pytest.LogCaptureFixture) -> None:
+    good, bad, newer = add(0), add(1), add(2)
+    (registry.root / "versions" / bad.id / "version.json").write_text("{")
+    path = registry.root / "versions" / newer.id / "version.json"
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99, "new": 1'))
+    with caplog.at_level(logging.WARNING):
+        assert registry.versions() == [good]
+    assert len(caplog.records) == 2
+    with pytest.raises(CorruptFileError, match="version.json cannot be read"):
+        registry.get(bad.id)
+    with pytest.raises(SchemaVersionError, match="99.*reads 1"):
+        registry.get(newer.id)
+
+
+def test_promotion_and_rollback_walk_the_history(registry: Registry, add: Add) -> None:
+    a, b, c = add(0), add(1), add(2)
+    with pytest.raises(BadInputError, match="nothing to roll back"):
+        registry.rollback("too early")
+    registry.promote(a.id, expected=None, reason="first")
+    registry.promote(b.id[:8], expected=a.id, reason="better")
+    assert registry.champion == b
+    assert registry.get("champion") == b
+    assert registry.rollback("worse in use") == a
+    registry.promote(c.id, expected=a.id, reason="better still")
+    assert registry.rollback("worse too") == a  # not b, which was rolled back before
+    assert registry.rollback("back to the start") is None
+    assert registry.champion is None
+    with pytest.raises(BadInputError, match="nothing to roll back"):
+        registry.rollback("once more")
+    changes = [(entry.change.value, entry.previous, entry.version, entry.reason) for entry in registry.history()]
+    assert changes == [
+        ("promote", None, a.id, "first"),
+        ("promote", a.id, b.id, "better"),
+        ("rollback", b.id, a.id, "worse in use"),
+        ("promote", a.id, c.id, "better still"),
+        ("rollback", c.id, a.id, "worse too"),
+        ("rollback", a.id, None, "back to the start"),
+    ]
+    assert Registry(registry.root).history() == registry.history()
+
+
+def test_promotion_against_another_champion_is_refused(registry: Registry, add: Add) -> None:
+    a, b, c = add(0), add(1), add(2)
+    registry.promote(a.id, expected=None, reason="first")
+    for expected in (None, c.id):
+        with pytest.raises(BadInputError, match=f"the champion is {a.id} now"):
+            registry.promote(b.id, expected=expected, reason="stale")
+    registry.rollback("worse")
+    with pytest.raises(BadInputError, match=f"compared with {a.id}, but the champion is the bare base"):
+        registry.promote(b.id, expected=a.id, reason="stale")
+    assert registry.champion is None
+    assert len(registry.history()) == 2
+
+
+def test_promoting_again_what_was_just_promoted_changes_nothing(registry: Registry, add: Add) -> None:
+    a, b = add(0), add(1)
+    registry.promote(a.id, expected=None, reason="first")
+    done = registry.promote(b.id, expected=a.id, reason="better")
+    assert registry.promote(b.id, expected=a.id, reason="resumed") == done
+    assert registry.promote(b.id, expected=b.id, reason="resumed") == done
+    assert len(registry.history()) == 2
+    registry.rollback("worse")
+    with pytest.raises(BadInputError):  # the rollback must not be mistaken for a promotion that was done
+        registry.promote(a.id, expected=b.id, reason="stale")
+
+
+def test_rollback_to_a_damaged_version_is_refused(registry: Registry, add: Add) -> None:
+    a, b = add(0), add(1)
+    registry.promote(a.id, expected=None, reason="first")
+    registry.promote(b.id, expected=a.id, reason="better")
+    cut(registry.root / "versions" / a.id / WEIGHTS)
+    with pytest.raises(CorruptFileError, match=a.id):
+        registry.rollback("worse")
+    assert registry.champion == b
+    flip_a_bit(registry.root / "versions" / b.id / WEIGHTS)  # a damaged champion can be rolled back from
+    add(0, into=Registry(registry.root.parent / "other"))
+    (registry.root / "versions" / a.id / WEIGHTS).write_bytes(
+        (registry.root.parent / "other" / "versions" / a.id / WEIGHTS).read_bytes()
+    )
+    assert registry.rollback("damaged") == a
+
+
+def test_a_damaged_pointer_says_so(registry: Registry, add: Add) -> None:
+    registry.promote(add().id, expected=None, reason="first")
+    cut(registry.root / "champion.json")
+    for use in (lambda: registry.champion, lambda: registry.get("champion"), lambda: registry.rollback("x")):
+        with pytest.raises(CorruptFileError, match="champion.json cannot be read.*back to the bare base"):
+            use()
+
+
+def test_text_is_cleaned_at_the_door(registry: Registry, add: Add) -> None:
+    version = add(arguments={"note": "a\ud800"})
+    assert registry.get(version.id).arguments == {"note": "a\ufffd"}
+    registry.promote(version.id, expected=None, reason="b\udfff\x00")
+    assert registry.history()[0].reason == "b\ufffd"
+
+
+def test_a_root_that_cannot_be_written_is_a_clear_error(add: Add, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RegistryError, match="could not be written"):
+        add(into=Registry(tmp_path / "file" / "models"))
+
+
+def test_a_lock_held_for_too_long_is_a_clear_error(
+    registry: Registry, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = add()
+    monkeypatch.setattr(module, "_LOCK_SECONDS", 0.05)
+    with registry._locked(), pytest.raises(RegistryError, match="locked by another process"):
+        Registry(registry.root).promote(version.id, expected=None, reason="x")
+    assert registry.champion is None
