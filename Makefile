@@ -27,10 +27,10 @@ test-slow: $(DEV)  ## the slow tests only
 
 lint: $(DEV)  ## ruff, mypy --strict on src, import contracts, README's tree
 	@status=0; \
-	$(BIN)/ruff check . || status=1; \
-	$(BIN)/ruff format --check . || status=1; \
+	$(BIN)/ruff check --output-format concise . || status=1; \
+	$(BIN)/ruff format --check --output-format concise . || status=1; \
 	$(BIN)/mypy || status=1; \
-	$(BIN)/lint-imports || status=1; \
+	$(BIN)/lint-imports --no-logo || status=1; \
 	$(BIN)/python scripts/readme_tree.py --check || status=1; \
 	exit $$status
 

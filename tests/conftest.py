@@ -31,4 +31,9 @@ for name in (
     os.environ.pop(name, None)
 
 # First of all, as an application should: it turns strict checkpoints on before LangGraph is imported.
+import hypothesis  # noqa: E402
+
 import langgraph_ratchet  # noqa: E402, F401
+
+# The same examples everywhere, and no deadline: a busy machine is not a bug.
+hypothesis.settings.load_profile("ci")

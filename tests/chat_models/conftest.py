@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ CHAT_TEMPLATE = """\
 {%- for message in messages %}
 {%- if message.role == 'assistant' %}<|im_start|>assistant
 {% generation %}{{ message.content }}
-{%- for call in message.tool_calls or [] %}<tool_call>{{ call.function.name }} {{ call.function.arguments | tojson }}</tool_call>
+{%- for call in message.tool_calls or [] -%}
+<tool_call>{{ call.function.name }} {{ call.function.arguments | tojson }}</tool_call>
 {%- endfor %}<|im_end|>{% endgeneration %}
 {% elif message.role != 'system' or not loop.first %}<|im_start|>{{ message.role }}
 {{ message.content }}<|im_end|>
@@ -75,8 +77,8 @@ def save_model(folder: Path, tokenizer, *, seed: int = 0, **overrides) -> Path:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
-    settings = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
-    settings |= dict(num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.15)
+    settings = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    settings |= {"num_key_value_heads": 2, "max_position_embeddings": 512, "initializer_range": 0.15}
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         eos_token_id=tokenizer.eos_token_id,
@@ -97,7 +99,10 @@ def save_adapter(folder: Path, base_folder: Path, *, seed: int) -> Path:
 
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_pretrained(base_folder)
-    peft_model = get_peft_model(model, LoraConfig(r=4, lora_alpha=16, target_modules="all-linear"))
+    with warnings.catch_warnings():
+        # PEFT 0.21 reads a property of the model that transformers 5.23 has renamed.
+        warnings.simplefilter("ignore", FutureWarning)
+        peft_model = get_peft_model(model, LoraConfig(r=4, lora_alpha=16, target_modules="all-linear"))
     for name, parameter in peft_model.named_parameters():
         if "lora_B" in name:
             parameter.data.normal_(std=0.1)
@@ -127,3 +132,16 @@ def base(model_folder):
     from langgraph_ratchet.chat_models.base import load_base
 
     return load_base(str(model_folder), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def unmerged(model_folder, adapter_folders):
+    """The bare base and the base with each adapter, as PEFT itself runs them."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    bare, *bases = [AutoModelForCausalLM.from_pretrained(model_folder).eval() for _ in range(3)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        pairs = zip(bases, adapter_folders, strict=True)
+        return [bare, *(PeftModel.from_pretrained(base, folder).eval() for base, folder in pairs)]

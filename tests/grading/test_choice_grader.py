@@ -75,7 +75,9 @@ def test_no_is_a_choice_and_not_a_denial() -> None:
     assert _verdict("yes", ["yes", "no"], "Yes and no") == "wrong"
 
 
-@pytest.mark.parametrize("choices", [None, "Tuesday", [], ["Monday"], ["Tuesday", 2], ["Tuesday", "tuesday."], ["Tuesday", ""]])
+@pytest.mark.parametrize(
+    "choices", [None, "Tuesday", [], ["Monday"], ["Tuesday", 2], ["Tuesday", "tuesday."], ["Tuesday", ""]]
+)
 def test_choices_that_are_none_make_the_key_unusable(choices: object) -> None:
     with pytest.raises(BadInputError, match="choices"):
         _verdict("Tuesday", choices, "Tuesday")

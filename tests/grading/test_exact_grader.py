@@ -1,8 +1,7 @@
 """The exact grader finds a name where a sentence gives it, and not where the name merely occurs."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from langgraph_ratchet.core.answer_key import AnswerKey
 from langgraph_ratchet.grading import get_grader
@@ -94,7 +93,7 @@ def test_a_value_without_words_must_be_equal() -> None:
     assert _verdict("...", "The answer is ...") == "wrong"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(min_size=1).filter(str.strip), st.text())
 def test_any_text_gets_a_verdict_and_equal_text_is_strictly_right(value: str, other: str) -> None:
     assert _verdict(value, f" {value}\n") == "strict"

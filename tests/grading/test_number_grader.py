@@ -3,8 +3,7 @@
 import fractions
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from langgraph_ratchet.core.answer_key import AnswerKey
 from langgraph_ratchet.core.errors import BadInputError
@@ -100,7 +99,7 @@ def test_a_tolerance_that_is_none_makes_the_key_unusable(tolerance: object) -> N
         _verdict("1", "1", tolerance=tolerance)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(-(10**30), 10**30), st.sampled_from(["{}", "{:,}"]), st.sampled_from(["", "so it is $", "= "]))
 def test_every_integer_is_read_as_itself_and_as_no_other(number: int, form: str, before: str) -> None:
     text = before + form.format(number)
@@ -108,13 +107,13 @@ def test_every_integer_is_read_as_itself_and_as_no_other(number: int, form: str,
     assert _verdict(str(number + 1), text) == "wrong"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.fractions(max_denominator=10**6))
 def test_every_fraction_is_read_as_itself(number: fractions.Fraction) -> None:
     assert _verdict(str(number), f"{number.numerator}/{number.denominator}") == "strict"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text())
 def test_any_text_gets_a_verdict(text: str) -> None:
     assert _verdict("18", text) in ("strict", "lenient", "wrong")

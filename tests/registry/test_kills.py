@@ -28,10 +28,11 @@ def kill_at(moment: int, *, after: bool) -> list[int]:
             due = count[0] == moment
             if due and not after:
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = function(*args, **kwargs)
-            if due:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            try:
+                return function(*args, **kwargs)
+            finally:
+                if due:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         return called
 
@@ -43,9 +44,9 @@ def kill_at(moment: int, *, after: bool) -> list[int]:
 def kill_at_every_moment(
     prepared: Path, change: Callable[[Registry], object], check: Callable[[Registry], object], fork: Fork
 ) -> int:
-    """Repeats `change` on copies of a registry, killed one moment later each time; returns the number of kills."""
-    kills = 0
-    for after in (False, True):
+    """Repeats `change` on copies of a registry, killed one moment later each time; returns the number of moments."""
+    kills = {False: 0, True: 0}
+    for after in kills:
         for moment in range(1, 200):
             root = prepared.parent / "copy"
             shutil.rmtree(root, ignore_errors=True)
@@ -60,10 +61,11 @@ def kill_at_every_moment(
             if status == 0:
                 break
             assert status == -signal.SIGKILL
-            kills += 1
+            kills[after] += 1
         else:
             pytest.fail("the change never came to its end")
-    return kills
+    assert kills[False] == kills[True]
+    return kills[True]
 
 
 def test_a_killed_promotion_leaves_the_old_champion_or_the_new_one(registry: Registry, add: Add, fork: Fork) -> None:
@@ -82,10 +84,10 @@ def test_a_killed_promotion_leaves_the_old_champion_or_the_new_one(registry: Reg
         assert copy.champion == new
         assert len(copy.history()) == 2
 
-    kills = kill_at_every_moment(
+    moments = kill_at_every_moment(
         registry.root, lambda copy: copy.promote(new.id, expected=old.id, reason="better"), check, fork
     )
-    assert kills >= 2 * 5  # open, write, fsync, replace, fsync of the folder
+    assert moments >= 6  # open, write, fsync, replace, open and fsync of the folder
     assert seen == {old.id, new.id}
 
 
@@ -99,7 +101,7 @@ def test_a_killed_rollback_leaves_the_champion_or_the_one_before(registry: Regis
         seen.add(copy.path("champion").name)
         assert len(copy.history()) == (2 if copy.champion == new else 3)
 
-    assert kill_at_every_moment(registry.root, lambda copy: copy.rollback("worse"), check, fork) >= 2 * 5
+    assert kill_at_every_moment(registry.root, lambda copy: copy.rollback("worse"), check, fork) >= 6
     assert seen == {old.id, new.id}
 
 
@@ -117,7 +119,7 @@ def test_a_killed_addition_leaves_no_half_version(registry: Registry, add: Add, 
         assert copy.versions() == [old, again]
         assert sorted(path.name for path in (copy.root / "versions").iterdir()) == sorted([old.id, again.id])
 
-    assert kill_at_every_moment(registry.root, lambda copy: add(1, into=copy), check, fork) >= 2 * 8
+    assert kill_at_every_moment(registry.root, lambda copy: add(1, into=copy), check, fork) >= 16
     assert seen == {1, 2}
 
 

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 
@@ -149,13 +150,26 @@ def test_a_forked_process_goes_on_with_a_connection_of_its_own(
     recorder = Recorder(TraceStore(url))
     record_runs(recorder, "parent", range(2), make_call, make_trace)
 
+    locked, forked = threading.Event(), threading.Event()
+
+    def hold_the_lock() -> None:  # as a thread that writes just then does; in the child it does not exist
+        with recorder.store._database._lock:
+            locked.set()
+            forked.wait()
+
     def child() -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(30)
         record_runs(recorder, "child", range(10), make_call, make_trace)
         assert recorder.lost == 0
         recorder.store.close()
 
-    with recorder.store._database._lock:  # as if another thread were writing just then
-        process = fork(child)
+    other = threading.Thread(target=hold_the_lock)
+    other.start()
+    locked.wait()
+    process = fork(child)
+    forked.set()
+    other.join()
     record_runs(recorder, "parent", range(2, 12), make_call, make_trace)
     assert exit_status(process) == 0
     assert recorder.lost == 0

@@ -130,7 +130,7 @@ def test_a_store_that_fails_does_not_stop_the_run(
     assert len(record_run(recorder, "run_1")) == 2
     assert len(record_run(recorder, "run_2")) == 2
     assert recorder.lost == 2
-    assert recorder.is_lost("run_1") and recorder.is_lost("run_2") and not recorder.is_lost("run_3")
+    assert [recorder.is_lost(f"run_{number}") for number in (1, 2, 3)] == [True, True, False]
     (warning,) = caplog.records  # said once, counted each time
     assert "run_1 is not recorded and will not be trained on" in warning.getMessage()
 

@@ -13,6 +13,7 @@ from langgraph_ratchet.core.grade import Grade
 from langgraph_ratchet.core.question import Question
 from langgraph_ratchet.core.step import Step
 from langgraph_ratchet.core.trace import Outcome, Trace
+from langgraph_ratchet.traces import database
 from langgraph_ratchet.traces.store import TraceStore
 
 MakeCall = Callable[..., Call]
@@ -284,11 +285,16 @@ def test_a_closed_store_says_so(store: TraceStore, question: Question) -> None:
         store.begin("run_2", question, "scripted", 0.0)
 
 
-def test_only_finishing_a_run_waits_for_the_disk(
-    store: TraceStore, question: Question, make_call: MakeCall, make_trace: MakeTrace
+def test_only_finishing_a_run_waits_for_the_disk_and_that_once_a_second(
+    store: TraceStore,
+    question: Question,
+    make_call: MakeCall,
+    make_trace: MakeTrace,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     statements: list[str] = []
-    store.begin("run_1", question, "scripted", 0.0)
+    for number in range(4):
+        store.begin(f"run_{number}", question, "scripted", 0.0)
     connection = store._database._engine.raw_connection()
     connection.driver_connection.set_trace_callback(statements.append)
     connection.close()
@@ -305,4 +311,8 @@ def test_only_finishing_a_run_waits_for_the_disk(
     store.finish(make_trace(calls=(call,)))
     assert levels() == ["FULL"]
     assert store.calls("run_1") == [call]
-    assert levels() == ["NORMAL"]
+    store.finish(make_trace("run_2"))
+    assert levels() == ["NORMAL", "NORMAL"]
+    monkeypatch.setattr(database, "_DURABLE_EVERY_SECONDS", 0.0)
+    store.finish(make_trace("run_3"))
+    assert levels() == ["FULL"]

@@ -2,7 +2,9 @@
 
 import copy
 import threading
+import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,32 +50,32 @@ def resolve_adapter(name: str | None, registry: Registry) -> Adapter | None:
         return None
     folder = Path(name).expanduser()
     if (folder / _CONFIGURATION).is_file():
-        return _verified(folder.resolve(), None)
+        return _unless_known(folder.resolve(), _from_folder)
     if name == "champion":
         champion = registry.champion
-        return _verified(registry, champion.id) if champion else None
-    return _verified(registry, registry.get(name).id)
+        if champion is None:
+            return None
+        name = champion.id
+    folder = registry.root.resolve() / "versions" / name
+    if folder not in _known:
+        name = registry.get(name).id
+    return _unless_known(folder.with_name(name), lambda _: _from_registry(registry, name))
 
 
 # Hashing megabytes for every call would cost more than the call. What was verified is verified again as soon as the
 # size or time of a file differs.
-_checked: dict[Any, tuple[Any, Adapter]] = {}
-_checking = threading.Lock()
+_known: dict[Path, tuple[Any, Adapter]] = {}
+_lock = threading.Lock()
 
 
-def _verified(home: Path | Registry, version: str | None) -> Adapter:
-    if isinstance(home, Registry):
-        folder = home.root / "versions" / str(version)
-    else:
-        folder = home
-    stamp = _stamp(folder)
-    with _checking:
-        known = _checked.get((folder, version))
-        if known and known[0] == stamp:
-            return known[1]
-        adapter = _from_registry(home, str(version)) if isinstance(home, Registry) else _from_folder(home)
-        _checked[folder, version] = (stamp, adapter)
-        return adapter
+def _unless_known(folder: Path, read: Callable[[Path], Adapter]) -> Adapter:
+    files = (folder / _WEIGHTS, folder / _CONFIGURATION)
+    stamp = [(file.stat().st_size, file.stat().st_mtime_ns) if file.is_file() else None for file in files]
+    with _lock:
+        known = _known.get(folder)
+        if known is None or known[0] != stamp:
+            known = _known[folder] = (stamp, read(folder))
+        return known[1]
 
 
 def _from_registry(registry: Registry, version: str) -> Adapter:
@@ -86,11 +88,6 @@ def _from_folder(folder: Path) -> Adapter:
     if not (folder / _WEIGHTS).is_file():
         raise BadInputError(f"{folder} holds no {_WEIGHTS}: only safetensors adapters are loaded")
     return Adapter(version=None, folder=folder, hash=file_hash(folder / _WEIGHTS), trained_on=None)
-
-
-def _stamp(folder: Path) -> Any:
-    files = (folder / _WEIGHTS, folder / _CONFIGURATION)
-    return [(file.stat().st_size, file.stat().st_mtime_ns) if file.is_file() else None for file in files]
 
 
 class Adapters:
@@ -107,6 +104,7 @@ class Adapters:
         self._merged: OrderedDict[Adapter, torch.nn.Module] = OrderedDict()
         self._beside: Any = None
         self._attached: OrderedDict[Adapter, str] = OrderedDict()
+        self._active: Adapter | None = None
 
     def select(self, adapter: Adapter | None) -> torch.nn.Module:
         """The module to run for `adapter`; valid until the next `select`.
@@ -117,15 +115,19 @@ class Adapters:
             BadInputError: it is not LoRA, or does not fit the base.
         """
         if adapter is None:
-            if self._beside is not None:
-                self._beside.base_model.disable_adapter_layers()
-            return self._base.model
+            return self._select_none()
         if adapter.trained_on is not None and not adapter.trained_on.same_base(self._base.fingerprint):
             raise FingerprintError(
                 f"adapter {adapter.version or adapter.folder} was trained on another base, tokenizer or chat template "
                 f"than {self._base.name!r}: use it with its own base, or train one for this base"
             )
         return self._select_merged(adapter) if self._merge else self._select_beside(adapter)
+
+    def _select_none(self) -> torch.nn.Module:
+        if self._active is not None:
+            self._beside.base_model.disable_adapter_layers()
+            self._active = None
+        return self._base.model
 
     def _select_merged(self, adapter: Adapter) -> torch.nn.Module:
         if adapter not in self._merged:
@@ -144,8 +146,10 @@ class Adapters:
             while len(self._attached) > _KEPT:
                 self._beside.delete_adapter(self._attached.popitem(last=False)[1])
         self._attached.move_to_end(adapter)
-        self._beside.base_model.enable_adapter_layers()
-        self._beside.base_model.set_adapter(self._attached[adapter], inference_mode=True)
+        if self._active != adapter:
+            self._beside.base_model.enable_adapter_layers()
+            self._beside.base_model.set_adapter(self._attached[adapter], inference_mode=True)
+            self._active = adapter
         return self._base.model
 
     def _load(self, adapter: Adapter, model: Any, name: str) -> Any:
@@ -160,12 +164,15 @@ class Adapters:
                 raise BadInputError(f"{where} is of the kind {config.peft_type}; only LORA adapters are supported")
             config.inference_mode = True
             if not isinstance(model, PeftModel):
-                model = PeftModel(model, config, adapter_name=name)
+                with warnings.catch_warnings():
+                    # PEFT 0.21 reads a property that transformers 5.23 has renamed.
+                    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+                    model = PeftModel(model, config, adapter_name=name)
             else:
                 model.add_adapter(name, config)
             result = model.load_adapter(str(adapter.folder), name, torch_device=str(self._base.model.device))
         except SafetensorError as error:
-            raise CorruptFileError(f"{where} cannot be read ({error}): it was not loaded; train or copy it again") from error
+            raise CorruptFileError(f"{where} cannot be read ({error}), so it was not loaded: copy it again") from error
         except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
             raise BadInputError(f"{where} does not fit the base {self._base.name!r}: {error}") from error
         if result.missing_keys or result.unexpected_keys:

@@ -6,7 +6,7 @@ Shapes: R rows, V vocabulary.
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ _READ_TOKENS = 2048
 """Prompt tokens, padding included, in one forward pass: more do not fit the caches of a CPU."""
 _SHARED_AHEAD = 32
 """A row waits for another that is about to read at least these next tokens of its prompt."""
+_WORTH_WAITING = 8
+"""A row with no more than these left to read does not wait."""
 _KV_BYTES = 2 << 30
 _PREFIX_BYTES = 128 << 20
 
@@ -102,8 +104,11 @@ class Batch:
             for row in todo:
                 _, known = prefixes.longest(row.prompt_ids)
                 start = row.prompt_ids[: known + _SHARED_AHEAD]
-                later.append(row) if start in begun else wave.append((row, known))
-                begun.add(start)
+                if start in begun and len(row.prompt_ids) - known > _WORTH_WAITING:
+                    later.append(row)
+                else:
+                    wave.append((row, known))
+                    begun.add(start)
             for part in _parts(wave):
                 self._read(model, prefixes, part)
             todo = later

@@ -125,10 +125,10 @@ class Engine:
                     self._turn()
                 except BaseException as error:  # nobody else would tell those who wait
                     self._fail_rows(error)
-        error = GenerationError("the engine was closed while this call waited: call again")
-        self._fail_rows(error)
-        for future in [request.future for request in self._waiting] + [future for _, future in self._jobs]:
-            _fail(future, error)
+        closed = GenerationError("the engine was closed while this call waited: call again")
+        self._fail_rows(closed)
+        for future in (*(request.future for request in self._waiting), *(future for _, future in self._jobs)):
+            _fail(future, closed)
 
     def _wait(self) -> bool:
         """Waits for something to do; false when the engine is closed."""
@@ -206,7 +206,9 @@ class Engine:
         for row in self._batch.forget():
             _fail(_owner(row).future, error)
 
-    def _score(self, prompt_ids: tuple[int, ...], completion_ids: tuple[int, ...], adapter: Adapter | None) -> list[float]:
+    def _score(
+        self, prompt_ids: tuple[int, ...], completion_ids: tuple[int, ...], adapter: Adapter | None
+    ) -> list[float]:
         model = self._adapters.select(adapter)
         ids = torch.tensor([prompt_ids + completion_ids], device=self.base.model.device)
         logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt_ids) - 1 : -1].float()
@@ -215,7 +217,7 @@ class Engine:
         return scores
 
 
-_engines: "weakref.WeakKeyDictionary[Base, Engine]" = weakref.WeakKeyDictionary()
+_engines: dict[Base, Engine] = {}
 _open: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 _making = threading.Lock()
 

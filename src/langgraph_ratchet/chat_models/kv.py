@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
-from transformers import Cache
+from transformers.cache_utils import Cache
 
 from langgraph_ratchet.core.errors import BadInputError
 
@@ -20,7 +20,7 @@ _COLUMN_STEP = 64
 _ATTENTION = ("full_attention", "sliding_attention")
 
 
-class KeyValues(Cache):
+class KeyValues(Cache):  # type: ignore[misc]  # transformers is not followed
     """The block, and the `Cache` that a model's forward pass writes to and reads from."""
 
     def __init__(self, model: "PreTrainedModel") -> None:
@@ -45,7 +45,7 @@ class KeyValues(Cache):
     def bytes_per_token(self) -> int:
         """Memory that one token of one row takes."""
         layers, heads, size = self._shape
-        return 2 * layers * heads * size * self._dtype.itemsize
+        return int(2 * layers * heads * size * self._dtype.itemsize)
 
     def reserve(self, rows: int, columns: int, *, keep: int) -> None:
         """Makes room for `rows` of `columns` tokens; the first `keep` rows keep what they hold.
@@ -80,7 +80,9 @@ class KeyValues(Cache):
         """Copies the first `length` tokens of one row to another."""
         self._block[:, :, target, :, :length] = self._block[:, :, source, :, :length]
 
-    def forward(self, model: torch.nn.Module, tokens: Sequence[Sequence[int]], starts: Sequence[int], row: int) -> Tensor:
+    def forward(
+        self, model: torch.nn.Module, tokens: Sequence[Sequence[int]], starts: Sequence[int], row: int
+    ) -> Tensor:
         """Runs `model` over new tokens of consecutive rows.
 
         Args:

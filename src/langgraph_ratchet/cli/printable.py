@@ -1,5 +1,8 @@
-"""Text and figures as a terminal shows them. What comes from models and tools may hold control codes that would
-move the cursor or repaint the screen; they are shown, not sent."""
+"""Text and figures as a terminal shows them.
+
+What comes from models and tools may hold control codes that would move the cursor or repaint the screen; they are
+shown, not sent.
+"""
 
 import re
 from datetime import datetime
@@ -8,11 +11,11 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u20
 """Everything that is not shown as itself, but tab and line feed; the directions that can reorder a line too."""
 
 _SHOWN_CHARS = 2_000
-_ID_CHARS = 10
+_ID_CHARS = 8
 
 
 def printable(text: str, *, limit: int = _SHOWN_CHARS) -> str:
-    """`text` with control codes written out as `\\x1b`, and at most `limit` characters of it."""
+    """`text` with control codes written out as hexadecimal, and at most `limit` characters of it."""
     shown = _CONTROL.sub(_written_out, text[:limit].replace("\r\n", "\n"))
     return shown if len(text) <= limit else f"{shown} … [{len(text) - limit:,} characters more: see --json]"
 
@@ -24,7 +27,7 @@ def one_line(text: str, *, limit: int = 300) -> str:
 
 
 def short_id(id_: str) -> str:
-    """The beginning of an id, long enough to ask for it by: `trace_0a1b2c3d4e`."""
+    """The beginning of an id, long enough to ask for it by: `trace_0a1b2c3d`."""
     prefix, separator, digits = id_.rpartition("_")
     return f"{prefix}{separator}{digits[:_ID_CHARS]}"
 

@@ -16,7 +16,7 @@ _LABEL_WIDTH = 11
 
 
 class Terminal:
-    """Text goes to `console`: stdout, or stderr when stdout is kept for the JSON object.
+    """Text goes to `console`: stdout, or stderr when stdout is kept for the JSON object. Brackets are no markup there.
 
     Args:
         as_json: whether `--json` was given.
@@ -25,7 +25,7 @@ class Terminal:
 
     def __init__(self, *, as_json: bool, stdout: TextIO) -> None:
         self.as_json = as_json
-        self.console = Console(stderr=as_json, highlight=False, emoji=False)
+        self.console = Console(stderr=as_json, markup=False, highlight=False, emoji=False)
         self._stdout = stdout
 
     def row(self, label: str, text: str, style: str = "") -> None:
@@ -35,6 +35,10 @@ class Terminal:
         grid.add_column(overflow="fold")
         grid.add_row(label, Text(printable(text), style=style))
         self.console.print(grid)
+
+    def line(self, text: str, style: str = "dim") -> None:
+        """A sentence of its own, which only the terminal wraps, so that a path in it can be copied."""
+        self.console.print(Text(printable(text), style=style), soft_wrap=True)
 
     def blank(self) -> None:
         """An empty line."""

@@ -81,7 +81,8 @@ def run_problems(
 
 def grade_runs(store: TraceStore, runs: Sequence[tuple[Problem, Trace]]) -> list[Graded]:
     """The runs with their grades, which are stored beside their traces."""
-    grades = grade_many([(problem.key, trace.answer, trace.id) for problem, trace in runs])
+    answers = [(problem.key, trace.answer) for problem, trace in runs]
+    grades = grade_many(answers, trace_ids=[trace.id for _, trace in runs])
     store.add_grades(grades)
     return [Graded(problem, trace, grade) for (problem, trace), grade in zip(runs, grades, strict=True)]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-LAST_PART = 20_000
+LAST_PART = 8_000
 """Characters at the end of an answer that are read leniently: an answer stands at its end, not a book before it."""
 
 _LONGEST_WORD = 100
@@ -49,6 +49,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+_KINDS: dict[str | None, Kind] = {kind.value: kind for kind in Kind}
+
 # Emphasis and the rest of punctuation mean nothing here and make no token.
 _APOSTROPHES = str.maketrans("", "", "'’")
 
@@ -80,7 +82,7 @@ def tokens(text: str) -> list[Token]:
     """The tokens of `text`, compatibility forms folded (full-width letters, ligatures, composed accents)."""
     # Word by word and only words of a sane length: normalising a long run of combining marks takes quadratic time.
     folded = (text if text.isascii() else re.sub(r"\S+", _fold, text)).casefold()
-    return [Token(Kind(found.lastgroup), found[0].translate(_APOSTROPHES)) for found in _TOKEN.finditer(folded)]
+    return [Token(_KINDS[found.lastgroup], found[0].translate(_APOSTROPHES)) for found in _TOKEN.finditer(folded)]
 
 
 def _fold(word: re.Match[str]) -> str:
@@ -98,15 +100,17 @@ def phrase(text: str) -> tuple[Token, ...]:
 
 
 def mark_phrases(read: Sequence[Token], phrases: Sequence[tuple[Token, ...]]) -> list[Token]:
-    """`read` with every occurrence of a phrase made one token; the longest phrase wins where several begin.
+    """`read` with every occurrence of a phrase, none of them empty, made one token; where several begin, the longest.
 
     An occurrence is whole words: no symbol stands at it, so `C` is not in `C++` and `5` is not in `-5`.
     """
-    order = sorted(range(len(phrases)), key=lambda index: -len(phrases[index]))
+    by_first: dict[Token, list[int]] = {}
+    for index in sorted(range(len(phrases)), key=lambda index: -len(phrases[index])):
+        by_first.setdefault(phrases[index][0], []).append(index)
     marked: list[Token] = []
     at = 0
     while at < len(read):
-        for index in order:
+        for index in by_first.get(read[at], ()):
             end = _end_of(phrases[index], read, at)
             if end is not None:
                 marked.append(Token(Kind.PHRASE, "", index))
@@ -119,8 +123,8 @@ def mark_phrases(read: Sequence[Token], phrases: Sequence[tuple[Token, ...]]) ->
 
 
 def _end_of(wanted: tuple[Token, ...], read: Sequence[Token], at: int) -> int | None:
-    """Where `wanted`, beginning at `read[at]`, ends; `None` if it is not there. Marks in between do not count."""
-    if not wanted or read[at] != wanted[0] or (at and read[at - 1].kind is Kind.SYMBOL):
+    """Where `wanted`, whose first token is `read[at]`, ends; `None` if not all of it is there. Marks do not count."""
+    if at and read[at - 1].kind is Kind.SYMBOL:
         return None
     end, rest = at + 1, iter(wanted[1:])
     token = next(rest, None)

@@ -42,6 +42,18 @@ _NODES: dict[str, NodeFunction] = {
     "promote": promote,
 }
 
+_EDGES = (
+    ("diagnose", "propose"),
+    ("propose", "roll_out"),
+    ("roll_out", "grade"),
+    ("grade", "curate"),
+    ("train", "evaluate"),
+    ("evaluate", "gate"),
+    ("gate", "approve"),
+    ("approve", "promote"),
+    ("promote", END),
+)
+
 
 def create_improver(
     model: str | ModelFactory | None = None,
@@ -66,9 +78,22 @@ def create_improver(
     Returns:
         A `StateGraph` over `ImprovementState`; `{}` is a valid input.
     """
+    return build(make_services(model, tools=tools, store=store, registry=registry, folder=folder, budgets=budgets))
+
+
+def make_services(
+    model: str | ModelFactory | None = None,
+    *,
+    tools: Sequence[BaseTool] | None = None,
+    store: TraceStore | None = None,
+    registry: Registry | None = None,
+    folder: Path | None = None,
+    budgets: Budgets | None = None,
+) -> Services:
+    """The live objects of an improvement graph, with the settings' for what is not given; see `create_improver`."""
     settings = Settings()
     registry = registry or Registry(settings.model_save_path)
-    services = Services(
+    return Services(
         model=model if callable(model) else _factory(model or settings.ratchet_model, registry),
         tools=tuple(tools if tools is not None else get_tools("calculator", "clock", "documents")),
         store=store or TraceStore(settings.trace_store),
@@ -76,21 +101,15 @@ def create_improver(
         folder=folder or settings.training_data_path,
         budgets=budgets or Budgets(),
     )
+
+
+def build(services: Services) -> ImprovementGraph:
+    """The improvement graph on these services, uncompiled."""
     graph = StateGraph(ImprovementState, input_schema=ImprovementInput, output_schema=ImprovementOutput)
     for name, function in _NODES.items():
         graph.add_node(name, as_node(name, function, services))
     graph.add_edge(START, "diagnose")
-    for before, after in (
-        ("diagnose", "propose"),
-        ("propose", "roll_out"),
-        ("roll_out", "grade"),
-        ("grade", "curate"),
-        ("train", "evaluate"),
-        ("evaluate", "gate"),
-        ("gate", "approve"),
-        ("approve", "promote"),
-        ("promote", END),
-    ):
+    for before, after in _EDGES:
         graph.add_edge(before, after)
     graph.add_conditional_edges("curate", after_curate)
     return graph

@@ -8,6 +8,7 @@ from pathlib import Path
 from langchain_core.tools import BaseTool
 
 from langgraph_ratchet.chat_models.chat_transformers import ChatTransformers
+from langgraph_ratchet.core.call import Fingerprint
 from langgraph_ratchet.core.errors import BadInputError
 from langgraph_ratchet.core.model_version import ModelVersion
 from langgraph_ratchet.core.noun import Stored
@@ -34,9 +35,14 @@ class Services:
     budgets: Budgets
 
     @cached_property
-    def base(self) -> ChatTransformers:
-        """The bare base: what training starts from."""
-        return self.model(None)
+    def base_name(self) -> str:
+        """Name of the bare base: what training starts from."""
+        return self.model(None).model
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Of the bare base; loads it."""
+        return self.model(None).base.fingerprint
 
     def reasoner(self, version: str | None) -> Reasoner:
         """A compiled reasoning graph on the base with the adapter `version`, recording into the store."""

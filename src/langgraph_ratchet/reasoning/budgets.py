@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from langgraph_ratchet.core.trace import Outcome
 from langgraph_ratchet.reasoning.state import ReasoningState, Spent
@@ -13,6 +14,11 @@ class RunEnded(Exception):
     def __init__(self, outcome: Outcome, message: str) -> None:
         super().__init__(message)
         self.outcome = outcome
+
+    @property
+    def update(self) -> dict[str, Any]:
+        """The end of the run, as state."""
+        return {"outcome": self.outcome.value, "error": str(self)}
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,6 @@ class Budgets:
             (Outcome.OUT_OF_TIME, seconds, self.seconds, "seconds"),
         ):
             if used >= limit:
-                raise RunEnded(outcome, f"the run used {used:.0f} of {limit:.0f} {unit} and had no answer yet")
+                raise RunEnded(outcome, f"the run used {round(used, 2):,} of {limit:,} {unit} and was not done")
         if spent["failures"] >= self.failures:
             raise RunEnded(Outcome.TOOL_FAILED, f"{spent['failures']} tool calls failed one after another")

@@ -1,5 +1,7 @@
-"""What may differ from one invocation to the next. Live objects are bound when the graph is built, not here:
-a context arrives as JSON from a server."""
+"""What may differ from one invocation to the next.
+
+Live objects are bound when the graph is built, not here: a context arrives as JSON from a server.
+"""
 
 from dataclasses import dataclass, field
 

@@ -66,10 +66,12 @@ class _Execution:
             node=node,
             state=state,
             services=services,
-            context=runtime.context or Context(),
+            # As a subgraph it is given its parent's context, which may be of any type.
+            context=runtime.context if isinstance(runtime.context, Context) else Context(),
             task_id=info.task_id if info else new_id("task"),
             attempt=info.node_attempt if info else 1,
             spent=Spent(**spent),
+            model_version=state.get("model_version"),
         )
 
     # Two thin forms of one loop: they differ only in how a request is carried out.
@@ -79,22 +81,32 @@ class _Execution:
         try:
             request = next(body)
             while True:
-                request = body.send(self._perform(request))
+                try:
+                    answer = self._perform(request)
+                except RunEnded as ended:
+                    request = body.throw(ended)  # into the body: it may have done something that must be kept
+                else:
+                    request = body.send(answer)
         except StopIteration as stop:
             return self._finish(stop.value)
         except RunEnded as ended:
-            return self._finish({"outcome": ended.outcome.value, "error": str(ended)})
+            return self._finish(ended.update)
 
     async def adrive(self, function: NodeFunction) -> Update:
         body = function(self.state, self.services, self.context)
         try:
             request = next(body)
             while True:
-                request = body.send(await self._aperform(request))
+                try:
+                    answer = await self._aperform(request)
+                except RunEnded as ended:
+                    request = body.throw(ended)
+                else:
+                    request = body.send(answer)
         except StopIteration as stop:
             return self._finish(stop.value)
         except RunEnded as ended:
-            return self._finish({"outcome": ended.outcome.value, "error": str(ended)})
+            return self._finish(ended.update)
 
     def _finish(self, update: Update) -> Update:
         """Records the steps that the body took, and adds what the execution used to what it returned."""
@@ -145,7 +157,7 @@ class _Execution:
     @property
     def _ordinal(self) -> int:
         """Position of the next call within the run."""
-        return len(self.state.get("calls", [])) + self.asked
+        return len(self.state.get("calls", [])) - self.state.get("first_call", 0) + self.asked
 
     @property
     def _sampling(self) -> dict[str, Any]:
@@ -170,12 +182,14 @@ class _Execution:
 
     def _replied(self, request: Ask, message: AIMessage, seconds: float) -> Reply:
         metadata = message.response_metadata
-        tokens = Tokens.model_validate(metadata["tokens"]) if metadata.get("tokens") else None
+        given = metadata.get("tokens")
+        # Only our own engine's: what another provider keeps under this name is not ours to read.
+        tokens = Tokens.model_validate(given) if isinstance(given, dict) and "completion_ids" in given else None
         usage = message.usage_metadata
         call = self._record(
             request,
             seconds,
-            reply=clean_json(convert_to_openai_messages([message])[0]),
+            reply=_as_recorded(message),
             usage=Usage(input_tokens=usage["input_tokens"], output_tokens=usage["output_tokens"]) if usage else None,
             tokens=tokens,
         )
@@ -194,9 +208,7 @@ class _Execution:
         sampling = self._sampling
         call = Call(
             id=new_id("call"),
-            key=CallKey(
-                run_id=self.state["trace_id"], task_id=self.task_id, index=self.asked, attempt=self.attempt
-            ),
+            key=CallKey(run_id=self.state["trace_id"], task_id=self.task_id, index=self.asked, attempt=self.attempt),
             node=self.node,
             revision=self.state.get("revisions", 0),
             messages=tuple(clean_json(convert_to_openai_messages(request.messages))),
@@ -211,8 +223,18 @@ class _Execution:
 
 def _plain(message: AIMessage) -> AIMessage:
     """The message without metadata: ids and log-probabilities live in the recorded call, not in every checkpoint."""
-    content = clean_json(message.content)
     return AIMessage(
-        content, id=message.id, tool_calls=message.tool_calls, invalid_tool_calls=message.invalid_tool_calls
+        clean_json(message.content),
+        id=message.id,
+        tool_calls=clean_json(message.tool_calls),
+        invalid_tool_calls=clean_json(message.invalid_tool_calls),
     )
 
+
+def _as_recorded(message: AIMessage) -> dict[str, Any]:
+    """The reply in OpenAI's shape; tool calls that could not be read stand in its text, as the model wrote them."""
+    reply: dict[str, Any] = clean_json(convert_to_openai_messages([message])[0])
+    if message.invalid_tool_calls:
+        written = (str(call["args"] or call["name"] or "") for call in message.invalid_tool_calls)
+        reply["content"] = clean_text("\n".join(filter(None, (str(message.text), *written))))
+    return reply

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.messages.tool import ToolCall
 
 from langgraph_ratchet.core.trace import Outcome
@@ -38,7 +38,7 @@ class Reply:
 class Ask:
     """Ask the chat model. Answered with a `Reply`."""
 
-    messages: list[AnyMessage]
+    messages: list[BaseMessage]
     with_tools: bool = False
 
 
@@ -55,7 +55,7 @@ Body = Generator[Request, Any, Update]
 """What a node's function returns."""
 
 
-def ask(messages: list[AnyMessage], *, with_tools: bool = False) -> Generator[Request, Reply, Reply]:
+def ask(messages: list[BaseMessage], *, with_tools: bool = False) -> Generator[Request, Reply, Reply]:
     """`yield from` this to ask the model."""
     return (yield Ask(messages, with_tools))
 
@@ -66,7 +66,12 @@ def use_tool(call: ToolCall) -> Generator[Request, ToolResult, ToolResult]:
 
 
 def ask_readable(
-    messages: list[AnyMessage], read: Callable[[Reply], T | None], wanted: str, *, attempts: int, with_tools: bool = False
+    messages: list[BaseMessage],
+    read: Callable[[Reply], T | None],
+    wanted: str,
+    *,
+    attempts: int,
+    with_tools: bool = False,
 ) -> Generator[Request, Reply, tuple[Reply, T]]:
     """Ask until `read` can read the reply, feeding back what was wrong.
 
@@ -85,4 +90,3 @@ def ask_readable(
             return reply, value
         conversation += [AIMessage(reply.text or "(empty)"), HumanMessage(f"That could not be read. {wanted}")]
     raise RunEnded(Outcome.MALFORMED_REPLY, f"{attempts} replies could not be read. Wanted: {wanted}")
-

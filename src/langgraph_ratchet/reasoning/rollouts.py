@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 from langgraph.graph.state import CompiledStateGraph
@@ -36,7 +37,8 @@ def roll_out(
     """The traces of `wanted`, in its order; those that the store does not hold yet are run.
 
     A local model gathers the calls of concurrent runs into batches, so concurrency is also its batch size. Ctrl-C
-    stops after the calls in flight; what has finished is in the store, and the same `wanted` goes on from there.
+    stops each run after its call in flight; what has finished is in the store, and the same `wanted` goes on from
+    there.
 
     Args:
         reasoner: a compiled reasoning graph that records into `store`.
@@ -53,9 +55,10 @@ def roll_out(
     todo = [rollout for rollout in wanted if rollout.trace_id not in finished]
     done = len(wanted) - len(todo)
     on_done(done, len(wanted))
+    stopping = Event()
     with ThreadPoolExecutor(concurrency, thread_name_prefix="ratchet-rollout") as pool:
-        running: set[Future[None]] = {pool.submit(_run, reasoner, rollout) for rollout in todo}
         try:
+            running: set[Future[None]] = {pool.submit(_run, reasoner, rollout, stopping) for rollout in todo}
             while running:
                 # A time limit, so that Ctrl-C is noticed while every run waits for the model.
                 ready, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -65,11 +68,15 @@ def roll_out(
                 if ready:
                     on_done(done, len(wanted))
         except BaseException:
+            stopping.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return store.find_traces(ids)
 
 
-def _run(reasoner: Reasoner, rollout: Rollout) -> None:
+def _run(reasoner: Reasoner, rollout: Rollout, stopping: Event) -> None:
     context = Context(temperature=rollout.temperature, seed=rollout.seed, trace_id=rollout.trace_id)
-    reasoner.invoke({"question": rollout.question.model_dump(mode="json")}, context=context)
+    given = {"question": rollout.question.model_dump(mode="json")}
+    for _ in reasoner.stream(given, context=context, stream_mode="updates"):
+        if stopping.is_set():
+            return

@@ -28,7 +28,8 @@ class ReasoningOutput(TypedDict, total=False):
     """One of `core.trace.Outcome`."""
     error: str | None
     plan: list[str]
-    strategy: str
+    strategy: str | None
+    """`None` until one is selected."""
     steps: Annotated[list[dict[str, Any]], operator.add]
     """`core.step.Step` as JSON."""
     revisions: int
@@ -49,6 +50,8 @@ class ReasoningState(ReasoningInput, ReasoningOutput, total=False):
 
     started_at: float
     """Unix time, seconds."""
+    accepted_message: str | None
+    """Id of the last message when the run began: a later run on the thread does not take it for its question."""
     recalled: list[str]
     """Texts from memory: untrusted."""
     first_step: int

@@ -26,7 +26,9 @@ def strategies() -> Mapping[str, Strategy]:
     """Every strategy in `strategies/`, by name, in alphabetical order."""
     from langgraph_ratchet.reasoning import strategies as folder
 
-    modules = (importlib.import_module(f"{folder.__name__}.{info.name}") for info in pkgutil.iter_modules(folder.__path__))
+    modules = (
+        importlib.import_module(f"{folder.__name__}.{info.name}") for info in pkgutil.iter_modules(folder.__path__)
+    )
     found = [module.STRATEGY for module in modules]
     return {strategy.name: strategy for strategy in sorted(found, key=lambda item: item.name)}
 

@@ -9,28 +9,45 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langgraph_ratchet.reasoning.prompts import prompt
 from langgraph_ratchet.reasoning.strategy import strategies
 
 _CONSONANTS, _VOWELS = "bcdfghjklmnprstvwz", "aeiou"
-_SCRIPTS = ((0x20, 0x7E), (0xA1, 0x17F), (0x391, 0x3C9), (0x410, 0x44F), (0x5D0, 0x5EA), (0x3041, 0x3096), (0x4E00, 0x4FFF))
+_SCRIPTS = (
+    (0x20, 0x7E),
+    (0xA1, 0x17F),
+    (0x391, 0x3C9),
+    (0x410, 0x44F),
+    (0x5D0, 0x5EA),
+    (0x3041, 0x3096),
+    (0x4E00, 0x4FFF),
+)
 
 
 @dataclass(frozen=True)
 class Exercise:
     """Messages, the tools offered, and the reply that is to be learned."""
 
-    messages: list[AnyMessage]
+    messages: list[BaseMessage]
     tools: list[dict[str, Any]]
     reply: AIMessage
 
 
 def copy_practice(*, seed: int) -> Iterator[Exercise]:
-    """Endless exercises: tool calls with given arguments, results read back, answers picked out of work."""
+    """Endless exercises: calls with given arguments, results read back, answers picked out of work, texts repeated."""
     rng = random.Random(seed)
-    kinds: tuple[Callable[[random.Random], Exercise], ...] = (_call, _call, _call, _read_back, _pick_out)
+    kinds: tuple[Callable[[random.Random], Exercise], ...] = (
+        _call,
+        _call,
+        _call,
+        _read_back,
+        _pick_out,
+        _repeat,
+        _repeat,
+        _repeat,
+    )
     while True:
         yield rng.choice(kinds)(rng)
 
@@ -49,7 +66,9 @@ def _call(rng: random.Random) -> Exercise:
 def _read_back(rng: random.Random) -> Exercise:
     """A tool has answered; the reply says what it found."""
     tool, value, noun = _tool(rng), _any_value(rng), _word(rng)
-    arguments = {name: _value(rng, schema["type"]) for name, schema in tool["function"]["parameters"]["properties"].items()}
+    arguments = {
+        name: _value(rng, schema["type"]) for name, schema in tool["function"]["parameters"]["properties"].items()
+    }
     name = tool["function"]["name"]
     opening = _acting(rng, f"What is the {noun}?", name)
     call = AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": "call_0"}])
@@ -66,7 +85,13 @@ def _pick_out(rng: random.Random) -> Exercise:
     return Exercise(messages, [], AIMessage(str(value)))
 
 
-def _acting(rng: random.Random, text: str, tool: str) -> list[AnyMessage]:
+def _repeat(rng: random.Random) -> Exercise:
+    """Says again what was said: the plainest copying, and the one that the others grow out of."""
+    text = " ".join(str(_any_value(rng)) for _ in range(rng.randint(2, 6)))
+    return Exercise([SystemMessage("Repeat the text."), HumanMessage(text)], [], AIMessage(text))
+
+
+def _acting(rng: random.Random, text: str, tool: str) -> list[BaseMessage]:
     instruction = rng.choice(list(strategies().values())).instruction
     plan = rng.choice((f"Use {tool}.", f"Call {tool}.", f"Find it with {tool}."))
     return [SystemMessage(prompt("act").format(instruction=instruction)), HumanMessage(f"{text}\nPlan:\n1. {plan}")]
@@ -93,7 +118,7 @@ def _any_value(rng: random.Random) -> str | int:
 def _value(rng: random.Random, kind: str) -> str | int:
     if kind == "integer":
         return rng.randint(-(10 ** rng.randint(1, 6)), 10 ** rng.randint(1, 7))
-    kinds: tuple[Callable[[random.Random], str], ...] = (_text, _sum, _sum, _date, _phrase, _number)
+    kinds: tuple[Callable[[random.Random], str], ...] = (_text, _sum, _sum, _date, _phrase, _phrase, _number)
     return rng.choice(kinds)(rng)
 
 

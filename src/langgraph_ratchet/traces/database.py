@@ -1,14 +1,16 @@
 """The SQLite file under the trace store: opened late, written by many threads and processes, durable once it answers.
 
 A write that returned survives the death of the process, whatever killed it: it is in the write-ahead log, in order.
-A durable write also survives a power cut, and with it everything written before, by any process: it waits for the
-disk (`synchronous=FULL`, 1 to 10 ms). Every call would pay that; so only finishing a run does, and a power cut can
-cost the last calls of unfinished runs, never a finished trace.
+A power cut never breaks the file, but it takes what the disk does not hold yet. Waiting for the disk takes 1 to
+10 ms (`synchronous=FULL`) and covers everything written before, by any process. So a finished run waits, unless this
+process waited less than a second ago: a power cut can cost the calls of unfinished runs, and of many runs that finish
+at once the last ones.
 
 Write transactions begin with `BEGIN IMMEDIATE`, because a transaction that reads first and writes later fails at
 once when another process writes in between, however long the busy timeout is.
 """
 
+import math
 import os
 import sqlite3
 import threading
@@ -26,6 +28,9 @@ from langgraph_ratchet.traces import schema
 
 _BUSY_SECONDS = 15.0
 """How long a transaction waits for another process to finish its own."""
+
+_DURABLE_EVERY_SECONDS = 1.0
+"""Time between two waits for the disk when durable writes come fast."""
 
 _MEMORY = (":memory:", "sqlite://", "sqlite:///:memory:")
 
@@ -47,6 +52,7 @@ class Database:
         self._pid = os.getpid()
         self._engine: Engine | None = None
         self._closed = False
+        self._waited_at = -math.inf
 
     @property
     def exists(self) -> bool:
@@ -55,14 +61,17 @@ class Database:
 
     @contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Connection]:
-        """A transaction that writes; it stands when the block is left without an error.
+        """A transaction that writes; it stands when the block is left without an error. `durable`: see above.
 
         Raises:
             StoreError: it could not be written; nothing of it was.
             SchemaVersionError: the tables are of a version that this code does not know.
         """
-        with self._transaction("BEGIN IMMEDIATE", "FULL" if durable else "NORMAL") as connection:
+        wait = durable and time.monotonic() - self._waited_at >= _DURABLE_EVERY_SECONDS
+        with self._transaction("BEGIN IMMEDIATE", "FULL" if wait else "NORMAL") as connection:
             yield connection
+        if wait:
+            self._waited_at = time.monotonic()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

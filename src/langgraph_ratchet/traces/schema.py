@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 VERSION = 1
 """Version of the tables. It goes up when they change; the bodies carry versions of their own."""
@@ -53,6 +54,7 @@ steps = Table(
     Column("number", Integer, nullable=False),
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("run_id", "task_id", "index"),
+    sqlite_with_rowid=False,  # one tree to write instead of two
 )
 
 traces = Table(
@@ -75,3 +77,10 @@ grades = Table(
     Column("body", Text, nullable=False),
     UniqueConstraint("trace_id", "grader"),
 )
+
+
+def upsert(table: Table, key: tuple[str, ...]) -> Insert:
+    """A statement that inserts a row, or replaces what is not its `key` in the row that has the same one."""
+    statement = insert(table)
+    replaced = {name: statement.excluded[name] for name in ("number", "body") if name in table.c}
+    return statement.on_conflict_do_update(index_elements=list(key), set_=replaced)

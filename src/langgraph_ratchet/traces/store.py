@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from langgraph_ratchet.core.call import Call
@@ -22,9 +22,18 @@ from langgraph_ratchet.traces import schema
 from langgraph_ratchet.traces.body import decode, encode
 from langgraph_ratchet.traces.database import Database
 from langgraph_ratchet.traces.run import Run, TraceSummary
+from langgraph_ratchet.traces.schema import upsert
 
-_INSERT_CALL = insert(schema.calls).on_conflict_do_nothing()  # built once: building it costs as much as running it
+# Built once, because building such a statement takes longer than SQLite takes to run it.
+_INSERT_RUN = insert(schema.runs).on_conflict_do_nothing()
+_INSERT_CALL = insert(schema.calls).on_conflict_do_nothing()
+_INSERT_TRACE = insert(schema.traces).on_conflict_do_nothing()
+_UPSERT_STEP = upsert(schema.steps, key=("run_id", "task_id", "index"))
+_UPSERT_GRADE = upsert(schema.grades, key=("trace_id", "grader"))
+_CALL_IDS = select(schema.calls.c.id).where(schema.calls.c.run_id == bindparam("run"))
 
+_ASKED = 500
+"""Ids in one query: SQLite takes a limited number of variables."""
 _LISTED = 10
 """Ids that an error message names."""
 
@@ -50,9 +59,9 @@ class TraceStore:
     def begin(self, trace_id: str, question: Question, model: str, started_at: float) -> None:
         """Says that a run has begun (at `started_at`, Unix seconds). Saying it again changes nothing."""
         run = Run(id=trace_id, question=question, model=model, started_at=started_at)
-        row = insert(schema.runs).values(id=run.id, lost=False, body=encode(run)).on_conflict_do_nothing()
+        row = {"id": run.id, "lost": False, "body": encode(run)}
         with self._database.write() as connection:
-            connection.execute(row)
+            connection.execute(_INSERT_RUN, row)
 
     def add_call(self, call: Call) -> Call:
         """Stores a call and returns it as stored.
@@ -71,15 +80,9 @@ class TraceStore:
 
     def add_step(self, run_id: str, task_id: str, index: int, step: Step) -> None:
         """Stores a step of a run that has begun; a node that is run again replaces the step it wrote before."""
-        row = insert(schema.steps).values(
-            run_id=run_id, task_id=task_id, index=index, number=step.number, body=encode(step)
-        )
-        row = row.on_conflict_do_update(
-            index_elements=["run_id", "task_id", "index"],
-            set_={"number": row.excluded.number, "body": row.excluded.body},
-        )
+        row = {"run_id": run_id, "task_id": task_id, "index": index, "number": step.number, "body": encode(step)}
         with self._database.write() as connection:
-            connection.execute(row)
+            connection.execute(_UPSERT_STEP, row)
 
     def finish(self, trace: Trace) -> None:
         """Stores a run's trace, once: a second trace of the same run is ignored.
@@ -88,18 +91,17 @@ class TraceStore:
             StoreError: one of its calls is not stored (then the trace would be a lie), or it could not be written.
         """
         call_ids = [call.id for call in trace.calls]
-        row = insert(schema.traces).values(
-            id=trace.id,
-            question_id=trace.question.id,
-            outcome=trace.outcome.value,
-            call_ids=orjson.dumps(call_ids).decode(),
-            body=encode(trace, without=frozenset({"calls"})),
-        )
+        row = {
+            "id": trace.id,
+            "question_id": trace.question.id,
+            "outcome": trace.outcome.value,
+            "call_ids": orjson.dumps(call_ids).decode(),
+            "body": encode(trace, without=frozenset({"calls"})),
+        }
         with self._database.write(durable=True) as connection:
-            stored = _calls_where(connection, schema.calls.c.run_id == trace.id)
-            if missing := set(call_ids) - stored.keys():
+            if missing := set(call_ids).difference(connection.execute(_CALL_IDS, {"run": trace.id}).scalars()):
                 raise StoreError(f"trace {trace.id} lists {len(missing)} calls that are not stored; it was not written")
-            connection.execute(row.on_conflict_do_nothing())
+            connection.execute(_INSERT_TRACE, row)
 
     def mark_lost(self, run_id: str) -> None:
         """Says that a run will never have a trace, because part of it could not be stored."""
@@ -122,12 +124,23 @@ class TraceStore:
             if len(rows) == 1 and id_or_prefix:
                 (row,) = rows
                 call_ids = orjson.loads(row.call_ids)
-                bodies = _calls_where(connection, schema.calls.c.run_id == row.id)
+                bodies = _call_bodies(connection, row.id)
                 calls = ",".join(bodies[call_id] for call_id in call_ids)
                 return decode(Trace, f'{row.body[:-1]},"calls":[{calls}]}}')
             known = [row.id for row in rows] or _newest(connection)
         hint = "More than one begins so: give more of the id" if rows else "The newest are listed"
         raise UnknownNameError("trace", id_or_prefix, known, hint)
+
+    def finished(self, ids: Sequence[str]) -> set[str]:
+        """Those of `ids` that have a trace."""
+        table = schema.traces
+        chunks = (select(table.c.id).where(table.c.id.in_(ids[at : at + _ASKED])) for at in range(0, len(ids), _ASKED))
+        return {row.id for query in chunks for row in self._rows(query)}
+
+    def find_traces(self, ids: Sequence[str]) -> list[Trace]:
+        """The traces with these ids that are stored, in the order of `ids`."""
+        found = self.finished(ids)
+        return [self.trace(id_) for id_ in ids if id_ in found]
 
     def traces(
         self,
@@ -178,18 +191,22 @@ class TraceStore:
         return [decode(Run, row.body) for row in self._rows(query.order_by(schema.runs.c.seq))]
 
     def add_grade(self, grade: Grade) -> None:
-        """Stores a grade of a stored trace; the same grader grading again replaces what it said before.
+        """`add_grades` of one."""
+        self.add_grades([grade])
+
+    def add_grades(self, grades: Sequence[Grade]) -> None:
+        """Stores grades of stored traces, all or none; a grader grading again replaces what it said before.
 
         Raises:
-            BadInputError: the grade belongs to no trace.
-            StoreError: its trace is not stored.
+            BadInputError: a grade belongs to no trace.
+            StoreError: a trace is not stored.
         """
-        if grade.trace_id is None:
+        if any(grade.trace_id is None for grade in grades):
             raise BadInputError("a grade without a trace id cannot be stored; grade(..., trace_id=...) gives it one")
-        row = insert(schema.grades).values(trace_id=grade.trace_id, grader=grade.grader, body=encode(grade))
-        row = row.on_conflict_do_update(index_elements=["trace_id", "grader"], set_={"body": row.excluded.body})
-        with self._database.write() as connection:
-            connection.execute(row)
+        rows = [{"trace_id": grade.trace_id, "grader": grade.grader, "body": encode(grade)} for grade in grades]
+        if rows:
+            with self._database.write() as connection:
+                connection.execute(_UPSERT_GRADE, rows)
 
     def grades(self, trace_id: str) -> list[Grade]:
         """Grades of a trace, in the order of their first writing."""
@@ -234,10 +251,10 @@ def _content(call: Call) -> str:
     return call.model_dump_json(exclude={"id": True, "seconds": True, "key": {"attempt"}})
 
 
-def _calls_where(connection: Connection, condition: ColumnElement[bool]) -> dict[str, str]:
-    """Bodies of calls by id."""
-    rows = connection.execute(select(schema.calls.c.id, schema.calls.c.body).where(condition))
-    return {row.id: row.body for row in rows}
+def _call_bodies(connection: Connection, run_id: str) -> dict[str, str]:
+    """Bodies of a run's calls by id."""
+    query = select(schema.calls.c.id, schema.calls.c.body).where(schema.calls.c.run_id == run_id)
+    return {row.id: row.body for row in connection.execute(query)}
 
 
 def _newest(connection: Connection) -> Iterable[str]:

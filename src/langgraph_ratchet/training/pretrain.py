@@ -1,15 +1,10 @@
-"""Pretrains the pocket model from nothing: `python -m langgraph_ratchet.training.pretrain DATA MODEL_DIR OUT --tokens N`.
-
-Each worker thread holds a replica that shares the weights and takes a part of every batch on one core: on small
-matrices this is faster than one replica on several cores, and it is deterministic.
-"""
+"""Pretrains a small Llama: `python -m langgraph_ratchet.training.pretrain DATA MODEL_DIR OUT --tokens N`."""
 
 import argparse
-import copy
 import math
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +17,11 @@ from langgraph_ratchet.core.errors import BadInputError, TrainingFailedError
 from langgraph_ratchet.core.ids import content_hash, file_hash
 from langgraph_ratchet.core.progress import OnProgress, Progress
 from langgraph_ratchet.training.checkpoint import load_checkpoint, save_checkpoint
-from langgraph_ratchet.training.llama_loss import losses_at
-from langgraph_ratchet.training.samples import COPY, Samples, load_samples, plan_batches
+from langgraph_ratchet.training.initialisation import initialise
+from langgraph_ratchet.training.learning_rate import learning_rate
+from langgraph_ratchet.training.replicas import Replicas
+from langgraph_ratchet.training.samples import COPY, DEMONSTRATION, Samples, load_samples, plan_batches
+from langgraph_ratchet.training.token_losses import token_losses
 
 _SAID_EVERY_S = 10.0
 _FINISHED = "pretraining.json"
@@ -39,44 +37,44 @@ class PretrainSettings:
     """Share of copy practice among the samples, at the start and at the end."""
     batch_tokens: int = 2048
     """Tokens of one optimizer step, padding included."""
-    lr: float = 2e-3
+    lr: float = 1e-3
     """Highest learning rate."""
     warmup: float = 0.02
     """Share of the steps in which the learning rate rises; it then falls along a cosine to a twentieth."""
     weight_decay: float = 0.05
     seed: int = 0
     workers: int = 2
-    """Replicas, one core each."""
+    """Cores."""
 
 
-class _Tally:
-    """Losses since the last line that was printed, by kind of sample."""
+@dataclass(frozen=True)
+class LossSums:
+    """Losses by kind of sample (`DEMONSTRATION`, `COPY`), summed, and the tokens that they stand on."""
 
-    def __init__(self) -> None:
-        self.clear()
+    loss: tuple[float, float] = (0.0, 0.0)
+    targets: tuple[int, int] = (0, 0)
 
-    def clear(self) -> None:
-        self.loss, self.targets = [0.0, 0.0], [0, 0]
+    def __add__(self, other: "LossSums") -> "LossSums":
+        return LossSums(
+            (self.loss[0] + other.loss[0], self.loss[1] + other.loss[1]),
+            (self.targets[0] + other.targets[0], self.targets[1] + other.targets[1]),
+        )
 
-    def add(self, kind: int, loss: float, targets: int) -> None:
-        self.loss[kind] += loss
-        self.targets[kind] += targets
-
-    def mean(self, *kinds: int) -> float:
+    def mean(self, *kinds: int) -> float | None:
+        """Nats per token over these kinds; `None` when there was none of them."""
         targets = sum(self.targets[kind] for kind in kinds)
-        return sum(self.loss[kind] for kind in kinds) / targets if targets else math.nan
+        return sum(self.loss[kind] for kind in kinds) / targets if targets else None
 
 
 class Pretraining:
-    """One run: model, optimizer and position. `pretrain` is the way in."""
+    """Model, optimizer and position of one run."""
 
-    def __init__(self, samples: Samples, model_dir: Path, settings: PretrainSettings) -> None:
+    def __init__(self, samples: Samples, config: Any, settings: PretrainSettings) -> None:
         from transformers import LlamaForCausalLM
 
-        torch.manual_seed(settings.seed)
         self.samples, self.settings = samples, settings
-        self.model: Any = LlamaForCausalLM(_config(model_dir)).train()
-        self.replicas = [self.model, *(_sharing(self.model) for _ in range(settings.workers - 1))]
+        self.model: Any = LlamaForCausalLM(config).train()
+        initialise(self.model, settings.seed)
         self.batches = plan_batches(
             samples,
             tokens=settings.tokens,
@@ -90,79 +88,54 @@ class Pretraining:
                 {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
                 {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0},
             ],
-            lr=settings.lr,
             betas=(0.9, 0.95),
             fused=True,
         )
         self.steps_done, self.tokens_done, self.seconds = 0, 0, 0.0
-        self.tally = _Tally()
 
-    def step(self, pool: ThreadPoolExecutor) -> None:
-        """One optimizer step.
-
-        Raises:
-            TrainingFailedError: the loss is not a finite number.
-        """
+    def step(self, replicas: Replicas) -> LossSums:
+        """One optimizer step; raises `TrainingFailedError` when the loss is not a finite number."""
         batch = self.batches[self.steps_done]
-        parts = [part for part in (batch[i :: len(self.replicas)] for i in range(len(self.replicas))) if part]
-        counts = [self._targets(part) for part in parts]
-        total = sum(sum(count) for count in counts)
-        jobs = zip(self.replicas, parts, [total] * len(parts), strict=False)
-        for losses, count in zip(pool.map(lambda job: self._gradients(*job), jobs), counts, strict=True):
-            for kind in (0, 1):
-                self.tally.add(kind, losses[kind], count[kind])
-            if not math.isfinite(sum(losses)):
-                raise TrainingFailedError(
-                    f"pretraining failed at step {self.steps_done + 1}: the loss is {sum(losses)}; "
-                    f"lower the learning rate (it is {self.settings.lr:g})"
-                )
-        for replica in self.replicas[1 : len(parts)]:
-            for shared, own in zip(self.model.parameters(), replica.parameters(), strict=True):
-                shared.grad.add_(own.grad)
-                own.grad = None
+        targets = self.samples.targets(batch)
+        sums = sum(replicas.gradients(batch, lambda model, rows: self._loss(model, rows, targets)), LossSums())
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0))
+        if not math.isfinite(sum(sums.loss)) or not math.isfinite(norm):
+            raise TrainingFailedError(
+                f"pretraining failed at step {self.steps_done + 1}: the loss is {sum(sums.loss) / targets}, its "
+                f"gradient's norm {norm}; lower the learning rate (it is {self.settings.lr:g})"
+            )
+        settings = self.settings
         for group in self.optimizer.param_groups:
-            group["lr"] = self._lr()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            group["lr"] = learning_rate(
+                self.steps_done + 1, len(self.batches), highest=settings.lr, warmup=settings.warmup
+            )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.steps_done += 1
         self.tokens_done += int(self.samples.lengths[batch].sum())
+        return sums
 
-    def _targets(self, rows: list[int]) -> list[int]:
-        counts = [0, 0]
-        for row in rows:
-            start, end = self.samples.offsets[row : row + 2]
-            counts[int(self.samples.kind[row] == COPY)] += int(self.samples.mask[start + 1 : end].sum())
-        return counts
-
-    def _gradients(self, replica: Any, rows: list[int], total: int) -> list[float]:
-        """Adds the gradient of (sum of losses / `total`) to the replica; gives the summed loss by kind of sample."""
+    def _loss(self, model: Any, rows: Sequence[int], targets: int) -> tuple[Tensor, LossSums]:
+        """Loss of some of a batch's rows, as their share of the mean over the batch's `targets`."""
         ids_BT, mask_BT = (torch.from_numpy(array) for array in self.samples.padded(rows))
-        mask_BT[:, 0] = False
-        losses_N = losses_at(replica, ids_BT, mask_BT)
-        (losses_N.sum() / total).backward()  # type: ignore[no-untyped-call]
-        copies = torch.from_numpy(self.samples.kind[rows] == COPY)[:, None].expand(mask_BT.shape)[mask_BT]
-        losses = losses_N.detach()
-        return [float(losses[~copies].sum()), float(losses[copies].sum())]
+        losses_N = token_losses(model, ids_BT, mask_BT)
+        copies_N = torch.from_numpy(self.samples.kind[list(rows)] == COPY)[:, None].expand(mask_BT.shape)[mask_BT]
+        by_kind = [losses_N.detach()[copies_N == (kind == COPY)] for kind in (DEMONSTRATION, COPY)]
+        sums = LossSums((float(by_kind[0].sum()), float(by_kind[1].sum())), (by_kind[0].shape[0], by_kind[1].shape[0]))
+        return losses_N.sum() / targets, sums
 
-    def _lr(self) -> float:
-        done, steps = self.steps_done + 1, len(self.batches)
-        warmup = max(1, int(self.settings.warmup * steps))
-        if done <= warmup:
-            return self.settings.lr * done / warmup
-        rest = (done - warmup) / max(1, steps - warmup)
-        return self.settings.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * rest)))
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights and optimizer moments by name."""
-        named = {f"model.{name}": parameter.detach() for name, parameter in self.model.named_parameters()}
+    def save(self, checkpoints: Path, identity: str) -> None:
+        """Writes weights, optimizer and position."""
+        tensors: dict[str, Tensor] = {}
         for name, parameter in self.model.named_parameters():
+            tensors[f"model.{name}"] = parameter.detach()
             for moment, value in self.optimizer.state[parameter].items():
-                named[f"{moment}.{name}"] = value
-        return named
+                tensors[f"{moment}.{name}"] = value
+        state = {"identity": identity, "tokens": self.tokens_done, "seconds": self.seconds}
+        save_checkpoint(checkpoints, self.steps_done, tensors, state)
 
     def restore(self, steps_done: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Goes back to where `tensors` and `state` were saved."""
+        """Goes back to where `save` was called."""
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(tensors[f"model.{name}"])
@@ -191,11 +164,11 @@ def pretrain(
         out: folder of the finished model.
         settings: what decides the weights.
         checkpoint_every_s: seconds between checkpoints.
-        on_progress: told about every ten seconds, and once at the end; `None` prints.
+        on_progress: told about every ten seconds, and at the end; `None` prints.
 
     Returns:
-        What was measured: `steps`, `tokens`, `seconds`, `loss`, `copy_loss`, `demonstration_loss` (over the last
-        5 % of the steps, nats per token under the loss), `parameters`, `settings`, `identity`.
+        What was measured: `steps`, `tokens`, `seconds`, `loss`, `copy_loss`, `demonstration_loss` (over about the
+        last 5 % of the steps, nats per token under the loss), `parameters`, `settings`, `identity`.
 
     Raises:
         BadInputError: the data do not fit the model, or `out` holds another run.
@@ -204,71 +177,57 @@ def pretrain(
     say = on_progress or _say
     config = _config(model_dir)
     samples = load_samples(data, vocabulary=config.vocab_size, longest=config.max_position_embeddings)
-    identity = _identity(data, model_dir, settings)
+    files = [*sorted(data.glob("*.npy")), model_dir / "config.json"]
+    identity = content_hash([asdict(settings), [file_hash(path) for path in files]])
     if (out / _FINISHED).is_file():
         finished: dict[str, Any] = orjson.loads((out / _FINISHED).read_bytes())
         _same_run(finished["identity"], identity, out)
         return finished
-    run = Pretraining(samples, model_dir, settings)
+    run = Pretraining(samples, config, settings)
     if checkpoint := load_checkpoint(out / "checkpoints"):
         _same_run(checkpoint[2]["identity"], identity, out)
         run.restore(*checkpoint)
-        say(_progress(run, math.nan, f"resumed at step {run.steps_done}"))
-    threads = torch.get_num_threads()
-    # One core per replica; the optimizer, in this thread, must not depend on the number of cores either.
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(settings.workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            last = _train(run, pool, out / "checkpoints", identity, checkpoint_every_s, say)
-    finally:
-        torch.set_num_threads(threads)
+        say(_progress(run, LossSums(), f"resumed at step {run.steps_done}"))
+    last = _train(run, out / "checkpoints", identity, checkpoint_every_s, say)
     return _finish(run, last, model_dir, out, identity)
 
 
-def _train(
-    run: Pretraining,
-    pool: ThreadPoolExecutor,
-    checkpoints: Path,
-    identity: str,
-    checkpoint_every_s: float,
-    say: OnProgress,
-) -> _Tally:
-    steps = len(run.batches)
-    before, started, said, saved = run.seconds, time.monotonic(), time.monotonic(), time.monotonic()
-    said_tokens, last = run.tokens_done, _Tally()
-    while run.steps_done < steps:
-        run.step(pool)
-        now = time.monotonic()
-        run.seconds = before + now - started
-        if now - said >= _SAID_EVERY_S or run.steps_done == steps:
-            speed = (run.tokens_done - said_tokens) / (now - said)
-            say(_progress(run, speed, ""))
-            said, said_tokens = now, run.tokens_done
-            if run.steps_done > 0.95 * steps:
-                for kind in (0, 1):
-                    last.add(kind, run.tally.loss[kind], run.tally.targets[kind])
-            run.tally.clear()
-        if now - saved >= checkpoint_every_s and run.steps_done < steps:
-            state = {"identity": identity, "tokens": run.tokens_done, "seconds": run.seconds}
-            save_checkpoint(checkpoints, run.steps_done, run.tensors(), state)
-            saved = time.monotonic()
+def _train(run: Pretraining, checkpoints: Path, identity: str, checkpoint_every_s: float, say: OnProgress) -> LossSums:
+    """Runs the steps that are left; gives the losses since about the last 5 % of them."""
+    steps, before = len(run.batches), run.seconds
+    started = said = saved = time.monotonic()
+    said_tokens, sums, last = run.tokens_done, LossSums(), LossSums()
+    with Replicas(run.model, run.settings.workers) as replicas:
+        while run.steps_done < steps:
+            sums += run.step(replicas)
+            now = time.monotonic()
+            run.seconds = before + now - started
+            if now - said >= _SAID_EVERY_S or run.steps_done == steps:
+                say(_progress(run, sums, _speed(run, (run.tokens_done - said_tokens) / (now - said))))
+                if run.steps_done > 0.95 * steps:
+                    last += sums
+                said, said_tokens, sums = now, run.tokens_done, LossSums()
+            if now - saved >= checkpoint_every_s:
+                run.save(checkpoints, identity)
+                saved = time.monotonic()
     return last
 
 
-def _finish(run: Pretraining, last: _Tally, model_dir: Path, out: Path, identity: str) -> dict[str, Any]:
+def _finish(run: Pretraining, last: LossSums, model_dir: Path, out: Path, identity: str) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
+    run.model.config.use_cache = True
     run.model.save_pretrained(out)
     for path in model_dir.iterdir():
-        # The tokenizer's files, as they are: what save_pretrained writes from a loaded tokenizer may differ in bytes.
-        if path.is_file() and path.suffix != ".safetensors" and path.name != _FINISHED:
+        # The tokenizer's files as they are: written from a loaded tokenizer, their bytes and hashes could differ.
+        if path.is_file() and path.suffix != ".safetensors" and path.name not in (_FINISHED, "config.json"):
             shutil.copyfile(path, out / path.name)
     measured = {
         "steps": run.steps_done,
         "tokens": run.tokens_done,
         "seconds": round(run.seconds, 1),
-        "loss": last.mean(0, 1),
-        "copy_loss": last.mean(1),
-        "demonstration_loss": last.mean(0),
+        "loss": last.mean(DEMONSTRATION, COPY),
+        "copy_loss": last.mean(COPY),
+        "demonstration_loss": last.mean(DEMONSTRATION),
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "settings": asdict(run.settings),
         "identity": identity,
@@ -289,47 +248,31 @@ def _config(model_dir: Path) -> Any:
     return LlamaConfig.from_pretrained(model_dir, attn_implementation="sdpa", use_cache=False)
 
 
-def _sharing(model: Any) -> Any:
-    """A copy whose parameters are the model's own memory, with gradients of its own."""
-    replica = copy.deepcopy(model)
-    for shared, own in zip(model.parameters(), replica.parameters(), strict=True):
-        own.data = shared.data
-    return replica
-
-
-def _identity(data: Path, model_dir: Path, settings: PretrainSettings) -> str:
-    files = [*sorted(data.glob("*.npy")), model_dir / "config.json"]
-    return content_hash([asdict(settings), [file_hash(path) for path in files]])
-
-
 def _same_run(found: str, wanted: str, out: Path) -> None:
     if found != wanted:
         raise BadInputError(f"{out} holds a run with other data, model shape or settings; remove it or choose another")
 
 
-def _progress(run: Pretraining, speed: float, message: str) -> Progress:
-    # Tokens to come, not tokens asked for: the last batch may go over.
-    left = run.settings.tokens - run.tokens_done
-    told = [message] if message else []
-    if math.isfinite(speed):
-        told = [
-            f"demonstrations {run.tally.mean(0):.3f}, copies {run.tally.mean(1):.3f}",
-            f"{speed:,.0f} tokens/s",
-            f"{max(0.0, left / speed / 60):.1f} min left",
-        ]
-    loss = run.tally.mean(0, 1)
+def _speed(run: Pretraining, tokens_per_s: float) -> str:
+    left_s = max(0, run.settings.tokens - run.tokens_done) / tokens_per_s
+    return f"step {run.steps_done} of {len(run.batches)}, {tokens_per_s:,.0f} tokens/s, {left_s / 60:.1f} min left"
+
+
+def _progress(run: Pretraining, sums: LossSums, message: str) -> Progress:
+    kinds = {"demonstrations": sums.mean(DEMONSTRATION), "copies": sums.mean(COPY)}
+    told = [f"{name} {loss:.3f}" for name, loss in kinds.items() if loss is not None]
     return Progress(
         phase="pretrain",
         done=run.tokens_done,
         total=run.settings.tokens,
-        loss=loss if math.isfinite(loss) else None,
-        message=", ".join(told),
+        loss=sums.mean(DEMONSTRATION, COPY),
+        message=", ".join([*told, message]),
     )
 
 
 def _say(progress: Progress) -> None:
-    loss = "" if progress.loss is None else f" loss {progress.loss:.3f}"
-    print(f"{progress.done:,} of {progress.total:,} tokens{loss} {progress.message}", flush=True)
+    loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"
+    print(f"{progress.done:,} of {progress.total:,} tokens{loss}, {progress.message}", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> None:

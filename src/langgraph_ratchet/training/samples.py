@@ -1,6 +1,6 @@
 """Pretraining samples on disk, and the order in which a run sees them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from langgraph_ratchet.core.errors import BadInputError
+from langgraph_ratchet.training.batches import cut_batches
 
 DEMONSTRATION = 0
 """A call of a demonstrated run."""
@@ -41,15 +42,24 @@ class Samples:
         """Tokens per sample, shape (n,)."""
         return np.diff(self.offsets)
 
-    def padded(self, rows: list[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def targets(self, rows: Sequence[int]) -> int:
+        """Tokens under the loss in the samples `rows`; a sample's first token is never one, nothing predicts it."""
+        return int(self._targets[list(rows)].sum())
+
+    @cached_property
+    def _targets(self) -> npt.NDArray[np.int64]:
+        starts = self.offsets[:-1]
+        return np.asarray(np.add.reduceat(self.mask.astype(np.int64), starts) - self.mask[starts])
+
+    def padded(self, rows: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """The samples `rows` padded on the right: ids and loss mask, each of shape (len(rows), longest)."""
-        lengths = self.lengths[rows]
+        lengths = self.lengths[list(rows)]
         ids_BT = np.zeros((len(rows), int(lengths.max())), np.int64)
         mask_BT = np.zeros(ids_BT.shape, np.bool_)
         for row, (sample, length) in enumerate(zip(rows, lengths, strict=True)):
             start = self.offsets[sample]
             ids_BT[row, :length] = self.ids[start : start + length]
-            mask_BT[row, :length] = self.mask[start : start + length]
+            mask_BT[row, 1:length] = self.mask[start + 1 : start + length]
         return ids_BT, mask_BT
 
 
@@ -81,10 +91,11 @@ def load_samples(folder: Path, *, vocabulary: int, longest: int) -> Samples:
         raise BadInputError(f"samples of {lengths.min()} to {lengths.max()} tokens; the model takes 2 to {longest}")
     if ids.max() >= vocabulary:
         raise BadInputError(f"token id {ids.max()} in the data, but the model has {vocabulary}: wrong tokenizer?")
-    targets = np.add.reduceat(mask.astype(np.int64), offsets[:-1]) - mask[offsets[:-1]]
-    if (targets == 0).any():
-        raise BadInputError(f"sample {int(np.argmin(targets))} has no token under the loss (its first cannot be one)")
-    return Samples(ids=ids, mask=mask, offsets=offsets, kind=kind)
+    samples = Samples(ids=ids, mask=mask, offsets=offsets, kind=kind)
+    for row in range(len(kind)):
+        if not samples.targets([row]):
+            raise BadInputError(f"sample {row} has no token under the loss (its first cannot be one)")
+    return samples
 
 
 def plan_batches(
@@ -115,7 +126,7 @@ def plan_batches(
         if len(streams) == 1:
             kinds[:] = next(iter(streams))
         drawn = np.array([next(streams[kind]) for kind in kinds])
-        cut = _cut(drawn[np.argsort(lengths[drawn], kind="stable")], lengths, batch_tokens)
+        cut = cut_batches(drawn[np.argsort(lengths[drawn], kind="stable")].tolist(), lengths, batch_tokens)
         for position in random.permutation(len(cut)):
             if seen >= tokens:
                 break
@@ -127,13 +138,3 @@ def plan_batches(
 def _epochs(rows: npt.NDArray[np.intp], random: np.random.Generator) -> Iterator[int]:
     while True:
         yield from random.permutation(rows).tolist()
-
-
-def _cut(rows: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], batch_tokens: int) -> list[list[int]]:
-    batches: list[list[int]] = [[]]
-    for row in rows.tolist():
-        # Rows come in order of length: the newest is the longest, and the others are padded to it.
-        if batches[-1] and lengths[row] * (len(batches[-1]) + 1) > batch_tokens:
-            batches.append([])
-        batches[-1].append(row)
-    return batches

@@ -14,7 +14,7 @@ def curate(state: ImprovementState, services: Services, say: OnProgress) -> Upda
     """Stops the round when nothing is left to learn from."""
     rolled = [Rolled(item.problem, item.trace, item.grade) for item in graded_rollouts(state, services)]
     held_out = {problem.id for problem in generate(load_suite(state["suite"]))}
-    dataset = curate_rollouts(rolled, held_out=held_out, fingerprint=services.base.fingerprint)
+    dataset = curate_rollouts(rolled, held_out=held_out, fingerprint=services.fingerprint)
     path = write(services.round_folder(state) / "dataset.json", dataset)
     say(Progress(phase="curate", done=len(dataset.examples), total=len(rolled)))
     stopped = None if dataset.examples else "no rollout was fit to learn from: see what was dropped, and why"

@@ -44,8 +44,8 @@ def diagnose(state: ImprovementState, services: Services, say: OnProgress) -> Up
     measurement = Measurement(
         label="champion",
         suite_hash=suite.hash,
-        model=services.base.model,
-        base_hash=services.base.fingerprint.base,
+        model=services.base_name,
+        base_hash=services.fingerprint.base,
         model_version=settled["champion"],
         seed=settled["seed"],
     )

@@ -15,8 +15,8 @@ def evaluate(state: ImprovementState, services: Services, say: OnProgress) -> Up
     measurement = Measurement(
         label="candidate",
         suite_hash=suite.hash,
-        model=services.base.model,
-        base_hash=services.base.fingerprint.base,
+        model=services.base_name,
+        base_hash=services.fingerprint.base,
         model_version=state["candidate"],
         seed=state["seed"],
     )

@@ -21,8 +21,8 @@ def practice_runs(state: ImprovementState, services: Services, say: OnProgress) 
     measurement = Measurement(
         label=f"practice {state['run_id']} {state['round']}",
         suite_hash=practice_suite(state).hash,
-        model=services.base.model,
-        base_hash=services.base.fingerprint.base,
+        model=services.base_name,
+        base_hash=services.fingerprint.base,
         model_version=state["champion"],
         temperature=state["temperature"],
         seed=state["seed"],

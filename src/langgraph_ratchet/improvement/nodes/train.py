@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from langgraph_ratchet.core.dataset import read_dataset
+from langgraph_ratchet.training.dataset import read_dataset
 from langgraph_ratchet.core.progress import OnProgress
 from langgraph_ratchet.improvement.node import Update
 from langgraph_ratchet.improvement.services import Services
@@ -15,11 +15,11 @@ def train(state: ImprovementState, services: Services, say: OnProgress) -> Updat
     """From the base and not from the champion: errors of earlier rounds do not add up."""
     dataset = read_dataset(Path(state["dataset"]))
     folder = services.round_folder(state) / "training"
-    job = Job(base=services.base.model, dataset=Path(state["dataset"]), out=folder / "adapter", seed=state["seed"])
+    job = Job(base=services.base_name, dataset=Path(state["dataset"]), out=folder / "adapter", seed=state["seed"])
     trained = run_job(job, folder=folder, on_progress=say)
     version = services.registry.add(
         trained.folder,
-        base=services.base.model,
+        base=services.base_name,
         parent=state["champion"],
         dataset_hash=dataset.hash,
         trace_ids=sorted({example.trace_id for example in dataset.examples}),

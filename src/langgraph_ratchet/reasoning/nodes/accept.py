@@ -3,6 +3,8 @@
 import time
 from typing import Any
 
+from pydantic import ValidationError
+
 from langgraph_ratchet.core.errors import BadInputError
 from langgraph_ratchet.core.ids import clean_json, new_id
 from langgraph_ratchet.core.question import Question
@@ -26,6 +28,7 @@ def accept(state: ReasoningState, services: Services, context: Context) -> Body:
         get_strategy(context.strategy)
     trace_id = context.trace_id or new_id("trace")
     started_at = time.time()
+    messages = state.get("messages")
     services.recorder.start(trace_id, question, services.model_name, started_at)
     yield from ()
     # Every key that a run sets is reset: a thread that is invoked again starts a new run in the same state.
@@ -34,6 +37,7 @@ def accept(state: ReasoningState, services: Services, context: Context) -> Body:
         "trace_id": trace_id,
         "started_at": started_at,
         "spent": Spent(calls=0, tool_calls=0, tokens=0, failures=0),
+        "accepted_message": messages[-1].id if messages else None,
         "plan": [],
         "planned_at": len(state.get("steps", [])),
         "first_step": len(state.get("steps", [])),
@@ -41,6 +45,8 @@ def accept(state: ReasoningState, services: Services, context: Context) -> Body:
         "transcript": [],
         "conclusion": "",
         "feedback": "",
+        "strategy": None,
+        "model_version": None,
         "revisions": 0,
         "answer": None,
         "confidence": None,
@@ -50,11 +56,11 @@ def accept(state: ReasoningState, services: Services, context: Context) -> Body:
 
 
 def _read(state: ReasoningState) -> Question:
-    """The question that was given, or the last human message."""
+    """The last human message, unless an earlier run on this thread took it, else the question that was given."""
     given: Any = state.get("question")
-    messages = state.get("messages") or []
-    if messages and messages[-1].type == "human":
-        given = str(messages[-1].text)
+    last = messages[-1] if (messages := state.get("messages")) else None
+    if last is not None and last.type == "human" and last.id != state.get("accepted_message", ""):
+        given = str(last.text)
     if isinstance(given, Question):
         given = given.model_dump(mode="json")
     if isinstance(given, str):
@@ -66,4 +72,12 @@ def _read(state: ReasoningState) -> Question:
     given = clean_json(given)
     if not str(given.get("text", "")).strip():
         raise BadInputError("the question is empty: give its text")
-    return Question.model_validate(given)
+    try:
+        return Question.model_validate(given)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()
+        )
+        raise BadInputError(
+            f"not a question: {faults}. Give text, and if you like type, context, attachments"
+        ) from error

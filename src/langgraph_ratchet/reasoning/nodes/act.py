@@ -1,6 +1,6 @@
 """Works on the plan: calls tools, or says the result."""
 
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langgraph_ratchet.core.trace import Outcome
 from langgraph_ratchet.reasoning.budgets import RunEnded
@@ -21,8 +21,13 @@ def act(state: ReasoningState, services: Services, context: Context) -> Body:
     A call whose arguments are not JSON is answered with what was wrong, in the conversation, so that the model can
     mend it; an empty reply likewise.
     """
-    instruction = get_strategy(state["strategy"]).instruction
-    opening = [SystemMessage(prompt("act").format(instruction=instruction)), HumanMessage(plan_text(state))]
+    strategy = state["strategy"]
+    assert strategy is not None, "select_strategy comes before"
+    instruction = get_strategy(strategy).instruction
+    opening: list[BaseMessage] = [
+        SystemMessage(prompt("act").format(instruction=instruction)),
+        HumanMessage(plan_text(state)),
+    ]
     transcript = list(state.get("transcript", []))
     for _ in range(services.budgets.malformed):
         reply = yield from ask([*opening, *transcript], with_tools=bool(services.tools))
@@ -41,7 +46,7 @@ def act(state: ReasoningState, services: Services, context: Context) -> Body:
     )
 
 
-def _answered(message: AIMessage) -> list[AIMessage | HumanMessage | ToolMessage]:
+def _answered(message: AIMessage) -> list[AIMessage | HumanMessage]:
     """The malformed reply and an answer to it, as turns that every chat template can render."""
     faults = "; ".join(f"{call['name']}: {call['error'] or 'not JSON'}" for call in message.invalid_tool_calls)
     text = str(message.text).strip() or ", ".join(str(call["args"]) for call in message.invalid_tool_calls)

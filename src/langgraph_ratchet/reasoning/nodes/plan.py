@@ -11,7 +11,7 @@ from langgraph_ratchet.reasoning.services import Services
 from langgraph_ratchet.reasoning.state import ReasoningState
 from langgraph_ratchet.reasoning.wording import question_text
 
-_NUMBER = re.compile(r"^\s*(?:\d+[.):]|[-*])\s*")
+_NUMBER = re.compile(r"^\s*(?:\d+[.):](?!\d)|[-*](?=\s))\s*")  # not the start of "3.5 + 2", "12:30", "-5" or "**bold**"
 
 
 def plan(state: ReasoningState, services: Services, context: Context) -> Body:

@@ -1,0 +1,6 @@
+"""The reasoning graph for LangGraph Studio, on the model that the settings name."""
+
+from langgraph_ratchet import create_reasoner, get_tools, resolve_model
+from langgraph_ratchet.core.settings import Settings
+
+graph = create_reasoner(resolve_model(Settings().ratchet_model), get_tools("calculator", "clock", "documents")).compile()

@@ -1,0 +1,114 @@
+"""Turns graded runs into a dataset: select, deduplicate, weigh; the same runs give the same dataset in any order."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from pydantic import Field
+
+from langgraph_ratchet.core.call import Call, Fingerprint
+from langgraph_ratchet.core.example import Dataset, Example
+from langgraph_ratchet.core.ids import content_id
+from langgraph_ratchet.core.noun import Noun
+from langgraph_ratchet.curation import select_calls, select_traces
+from langgraph_ratchet.curation.drops import Reason, counted
+from langgraph_ratchet.curation.paths import distinct
+from langgraph_ratchet.curation.rolled import Kept, Rolled
+from langgraph_ratchet.curation.untrusted import repeating_calls
+from langgraph_ratchet.curation.weigh import balanced
+
+
+class CurationSettings(Noun):
+    """What curation keeps."""
+
+    mixed_only: bool = True
+    """Only problems whose runs were neither all right nor all wrong."""
+    max_type_share: float = Field(0.5, gt=0, le=1)
+    """Largest share of the total weight that one question type may have."""
+    max_node_share: float = Field(0.5, gt=0, le=1)
+    """Largest share of the total weight that one node may have."""
+
+
+_DEFAULTS = CurationSettings()
+
+
+def curate(
+    rolled: Sequence[Rolled],
+    *,
+    held_out: Collection[str],
+    fingerprint: Fingerprint,
+    settings: CurationSettings = _DEFAULTS,
+) -> Dataset:
+    """The dataset that the runs are worth, empty if they are worth nothing.
+
+    Args:
+        rolled: graded runs, any number of each problem.
+        held_out: ids of all questions that models are measured on.
+        fingerprint: the base that will be trained.
+        settings: what is kept.
+
+    Returns:
+        Examples of one call each, sorted; the weights of a run's calls sum to 1 before balancing scales them.
+    """
+    drops: Counter[Reason] = Counter()
+    uniform = select_traces.uniform_problems(rolled) if settings.mixed_only else frozenset()
+    kept: list[Kept] = []
+    for item in rolled:
+        reason = select_traces.reason_against(item, held_out=held_out, uniform=uniform)
+        if reason is None:
+            left = _usable_calls(item, fingerprint, drops)
+            reason = None if left else Reason.NOTHING_LEFT
+        if reason is None:
+            kept.append(Kept(item, left))
+        else:
+            drops[reason] += 1
+    paths = distinct(kept)
+    drops[Reason.DUPLICATE_PATH] = len(kept) - len(paths)
+    examples = balanced(
+        list(_examples(paths)), max_type_share=settings.max_type_share, max_node_share=settings.max_node_share
+    )
+    return Dataset(
+        examples=examples,
+        fingerprint=fingerprint,
+        dropped=counted(drops),
+        decontamination={
+            "method": "question id",
+            "held_out_questions": len(held_out),
+            "excluded_traces": drops[Reason.HELD_OUT],
+        },
+    )
+
+
+def _usable_calls(rolled: Rolled, fingerprint: Fingerprint, drops: Counter[Reason]) -> tuple[Call, ...]:
+    repeating = repeating_calls(rolled)
+    left = []
+    for call in rolled.trace.calls:
+        reason = select_calls.reason_against(call, rolled.trace, fingerprint=fingerprint)
+        if reason is None and call.id in repeating:
+            reason = Reason.UNTRUSTED
+        if reason is None:
+            left.append(call)
+        else:
+            drops[reason] += 1
+    return tuple(left)
+
+
+def _examples(paths: Mapping[str, Kept]) -> Iterator[Example]:
+    for path, kept in paths.items():
+        problem, trace = kept.rolled.problem, kept.rolled.trace
+        for position, call in enumerate(kept.calls):
+            assert call.tokens is not None, "calls without tokens were dropped"
+            prompt, completion = call.tokens.prompt_ids, call.tokens.completion_ids
+            yield Example(
+                # By content, not by the call's random id: the same rollouts give the same dataset hash.
+                id=content_id("ex", [path, position, prompt, completion]),
+                trace_id=trace.id,
+                call_id=call.id,
+                node=call.node,
+                question_type=problem.question.type,
+                input_ids=prompt + completion,
+                loss_mask=(0,) * len(prompt) + (1,) * len(completion),
+                weight=1 / len(kept.calls),
+                quality=None,
+                verified=True,
+                source=problem.source,
+            )

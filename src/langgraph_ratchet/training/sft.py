@@ -1,0 +1,216 @@
+"""Supervised fine-tuning: a LoRA adapter from stored token ids, loss on the model's own tokens only.
+
+The objective over an epoch is Σ wᵢ·lossᵢ / Σ wᵢ, where lossᵢ is the mean loss over example i's own tokens and wᵢ its
+weight. An example is one call and the weights of one run's calls sum to 1, so every run counts the same: a run of
+ten calls no more than a run of two, and a reply of 200 tokens no more than one of five.
+A batch's loss is divided by the *mean* weight of a batch, not by its own: otherwise an example would count for more
+when it happens to share a batch with light ones, or with few.
+
+Equal jobs give equal adapters on machines with equally many cores; with others they differ by rounding.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from langgraph_ratchet.chat_models.base import Base, load_base
+from langgraph_ratchet.core.errors import BadInputError, FingerprintError, TrainingFailedError
+from langgraph_ratchet.core.example import Dataset, Example
+from langgraph_ratchet.core.model_version import TrainingStatistics
+from langgraph_ratchet.core.progress import OnProgress, Progress, silent
+from langgraph_ratchet.training.adapter import attached_lora, check_replaceable, save_adapter
+from langgraph_ratchet.training.batches import plan_epochs
+from langgraph_ratchet.training.dataset import read_dataset
+from langgraph_ratchet.training.job import Job
+from langgraph_ratchet.training.learning_rate import learning_rate
+from langgraph_ratchet.training.replicas import Replicas
+from langgraph_ratchet.training.token_losses import token_losses
+
+_SAID_EVERY_S = 0.5
+_SMALL_PARAMETERS = 10_000_000
+_MOST_REPLICAS = 4
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What some rows of a batch measured."""
+
+    weighted: float
+    """Σ weight × mean loss."""
+    weight: float
+    tokens: int
+    """Without padding."""
+
+
+def train_adapter(job: Job, on_progress: OnProgress = silent) -> TrainingStatistics:
+    """Trains the job's adapter in this process and leaves it in `job.out`.
+
+    Args:
+        job: what to train; its base is loaded, and left as it was.
+        on_progress: told about twice a second, and at the end of every epoch.
+
+    Raises:
+        BadInputError: the dataset is missing, empty, has an example that cannot be learned from, or the output
+            folder holds something else.
+        UnknownNameError: there is no such base.
+        FingerprintError: the dataset was recorded with another base, tokenizer or chat template.
+        TrainingFailedError: the training diverged. No adapter is left.
+    """
+    check_replaceable(job.out)
+    dataset = read_dataset(job.dataset)
+    base = load_base(job.base)
+    examples = _learnable(dataset, base, job)
+    with base.lock, attached_lora(base.model, job.lora, seed=job.seed) as peft_model:
+        statistics = _Sft(peft_model.get_base_model(), examples, job).train(on_progress)
+        save_adapter(peft_model, job)
+    return statistics
+
+
+def _learnable(dataset: Dataset, base: Base, job: Job) -> list[Example]:
+    """The dataset's examples that count, in order of id: equal datasets train equally."""
+    if not dataset.fingerprint.same_base(base.fingerprint):
+        pairs = {name: (getattr(dataset.fingerprint, name), getattr(base.fingerprint, name)) for name in _COMPARED}
+        odd = [
+            f"{name} {found[:12]} is not {wanted[:12]}" for name, (found, wanted) in pairs.items() if found != wanted
+        ]
+        raise FingerprintError(
+            f"{job.dataset} was not recorded with the base {job.base!r} as it is now ({'; '.join(odd)}), so its token "
+            "ids mean something else: train on the base that it was recorded with, or record again"
+        )
+    examples = sorted((example for example in dataset.examples if example.weight), key=lambda example: example.id)
+    if not examples:
+        raise BadInputError(f"{job.dataset} has no example to learn from: curation kept none")
+    for example in examples:
+        if not 0 < example.weight < math.inf:
+            raise BadInputError(f"example {example.id} has the weight {example.weight}; it must be positive")
+        if not any(example.loss_mask[1:]):
+            raise BadInputError(f"example {example.id} has no token under the loss (its first cannot be one)")
+        if len(example.input_ids) > base.context:
+            raise BadInputError(
+                f"example {example.id} has {len(example.input_ids)} tokens, the base takes {base.context}: leave it out"
+            )
+    return examples
+
+
+_COMPARED = ("base", "tokenizer", "template")
+
+
+class _Sft:
+    """One training run."""
+
+    def __init__(self, model: Any, examples: list[Example], job: Job) -> None:
+        self.model, self.examples, self.job = model, examples, job
+        self.device = next(model.parameters()).device
+        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.trained, weight_decay=0.0)
+        lengths = np.array([len(example.input_ids) for example in examples])
+        self.planned = plan_epochs(lengths, epochs=job.epochs, batch_tokens=job.batch_tokens, seed=job.seed)
+        planned_steps = sum(map(len, self.planned))
+        self.steps = min(planned_steps, job.max_steps or planned_steps)
+        self.batch_weight = job.epochs * sum(example.weight for example in examples) / planned_steps
+        self.bfloat16 = _use_bfloat16(job, model, self.device)
+        self.steps_done, self.tokens = 0, 0
+
+    def train(self, on_progress: OnProgress) -> TrainingStatistics:
+        """All epochs."""
+        started = said = time.monotonic()
+        losses: list[float] = []
+        epochs = 0.0
+        with Replicas(self.model, self._replicas()) as replicas:
+            for epoch, batches in enumerate(self.planned):
+                weighted = weight = 0.0
+                for position, batch in enumerate(batches[: self.steps - self.steps_done], start=1):
+                    measured = self._step(replicas, batch)
+                    weighted += sum(part.weighted for part in measured)
+                    weight += sum(part.weight for part in measured)
+                    epochs = epoch + position / len(batches)
+                    if time.monotonic() - said > _SAID_EVERY_S or position == len(batches):
+                        said = time.monotonic()
+                        speed = f"{self.tokens / (said - started):,.0f} tokens/s"
+                        on_progress(self._progress(epochs, weighted / weight, speed))
+                if weight:
+                    losses.append(weighted / weight)
+        qualities = [example.quality for example in self.examples if example.quality is not None]
+        return TrainingStatistics(
+            examples=len(self.examples),
+            examples_by_type=Counter(example.question_type for example in self.examples if example.question_type),
+            mean_quality=sum(qualities) / len(qualities) if qualities else None,
+            seconds=time.monotonic() - started,
+            epochs=epochs,
+            steps=self.steps_done,
+            tokens=self.tokens,
+            first_loss=losses[0],
+            last_loss=losses[-1],
+        )
+
+    def _step(self, replicas: Replicas, batch: list[int]) -> list[_Part]:
+        measured = replicas.gradients(batch, self._loss)
+        self.steps_done += 1
+        loss = sum(part.weighted for part in measured) / sum(part.weight for part in measured)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trained, self.job.max_gradient_norm))
+        # Huge weights give NaN, or overflow in a normalisation to an output of 0 that no gradient passes any more.
+        if not math.isfinite(loss) or not math.isfinite(norm) or (norm == 0.0 and loss > 0.0):
+            raise TrainingFailedError(
+                f"training diverged: at step {self.steps_done} of {self.steps} the loss is {loss:g}, "
+                f"the norm of its gradient {norm:g}; lower the learning rate (it is {self.job.lr:g})"
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.steps_done, self.steps, highest=self.job.lr, warmup=self.job.warmup)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.tokens += sum(part.tokens for part in measured)
+        return measured
+
+    def _loss(self, model: Any, rows: Sequence[int]) -> tuple[Tensor, _Part]:
+        examples = [self.examples[row] for row in rows]
+        ids_BT, mask_BT = (tensor.to(self.device) for tensor in _padded(examples))
+        weight_B = torch.tensor([example.weight for example in examples], device=self.device)
+        # Autocast is a property of the thread, so it is set here and not around the run.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            losses_N = token_losses(model, ids_BT, mask_BT)
+        share_B = weight_B / mask_BT.sum(1)
+        weighted = (losses_N * share_B[:, None].expand(mask_BT.shape)[mask_BT]).sum()
+        measured = _Part(
+            weighted=float(weighted.detach()),
+            weight=sum(example.weight for example in examples),
+            tokens=sum(len(example.input_ids) for example in examples),
+        )
+        return weighted / self.batch_weight, measured
+
+    def _replicas(self) -> int:
+        """Replicas help small models on several cores; a large one fills the cores alone, and copying it costs."""
+        small = sum(parameter.numel() for parameter in self.model.parameters()) < _SMALL_PARAMETERS
+        return min(torch.get_num_threads(), _MOST_REPLICAS) if small and self.device.type == "cpu" else 1
+
+    def _progress(self, epochs: float, loss: float, message: str) -> Progress:
+        return Progress(
+            phase="train", done=self.steps_done, total=self.steps, epoch=round(epochs, 3), loss=loss, message=message
+        )
+
+
+def _padded(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
+    """Ids and loss mask, padded on the right, each of shape (examples, longest); no first token is under the loss."""
+    longest = max(len(example.input_ids) for example in examples)
+    ids_BT = torch.zeros(len(examples), longest, dtype=torch.long)
+    mask_BT = torch.zeros(len(examples), longest, dtype=torch.bool)
+    for row, example in enumerate(examples):
+        ids_BT[row, : len(example.input_ids)] = torch.tensor(example.input_ids)
+        mask_BT[row, 1 : len(example.input_ids)] = torch.tensor(example.loss_mask[1:], dtype=torch.bool)
+    return ids_BT, mask_BT
+
+
+def _use_bfloat16(job: Job, model: Any, device: torch.device) -> bool:
+    if job.precision != "auto":
+        return job.precision == "bfloat16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    small = sum(parameter.numel() for parameter in model.parameters()) < _SMALL_PARAMETERS
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device.type == "cpu" and not small and bool(supported())
