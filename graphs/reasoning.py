@@ -3,4 +3,6 @@
 from langgraph_ratchet import create_reasoner, get_tools, resolve_model
 from langgraph_ratchet.core.settings import Settings
 
-graph = create_reasoner(resolve_model(Settings().ratchet_model), get_tools("calculator", "clock", "documents")).compile()
+graph = create_reasoner(
+    resolve_model(Settings().ratchet_model), get_tools("calculator", "clock", "documents")
+).compile()

@@ -100,7 +100,11 @@ def _measure(trained: Path) -> Report:
     store = TraceStore(":memory:")
     reasoner = create_reasoner(model, get_tools("calculator", "clock", "documents"), store=store).compile()
     measurement = Measurement(
-        label="pocket", suite_hash=suite.hash, model=str(trained), base_hash=model.base.fingerprint.base, model_version=None
+        label="pocket",
+        suite_hash=suite.hash,
+        model=str(trained),
+        base_hash=model.base.fingerprint.base,
+        model_version=None,
     )
     return report(measure(reasoner, store, generate(suite), measurement, on_progress=_say), measurement)
 

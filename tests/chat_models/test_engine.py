@@ -229,7 +229,10 @@ def test_probabilities_that_are_no_numbers_are_an_error(model_folder):
 
 def test_a_closed_engine_says_so(base):
     engine = Engine(base)
-    waiting = [engine.submit(Request(prompt, 300, stopped=lambda ids: time.sleep(0.01) or False)) for prompt in prompts(3, seed=16)]
+    waiting = [
+        engine.submit(Request(prompt, 300, stopped=lambda ids: time.sleep(0.01) or False))
+        for prompt in prompts(3, seed=16)
+    ]
     engine.close()
     for future in waiting:
         with pytest.raises(GenerationError, match="closed"):

@@ -25,7 +25,10 @@ def test_calls_with_text_before_them(tokenizer):
     text = 'I add.<tool_call>add {"a": 1, "b": [2, {"c": null}]}</tool_call><tool_call>now {}</tool_call><|im_end|>'
     reply = parse(tokenizer, text)
     assert reply.content == "I add."
-    assert [(call["name"], call["args"]) for call in reply.tool_calls] == [("add", {"a": 1, "b": [2, {"c": None}]}), ("now", {})]
+    assert [(call["name"], call["args"]) for call in reply.tool_calls] == [
+        ("add", {"a": 1, "b": [2, {"c": None}]}),
+        ("now", {}),
+    ]
     assert len({call["id"] for call in reply.tool_calls}) == 2
     assert not reply.invalid_tool_calls
 
@@ -83,9 +86,14 @@ def test_calls_as_one_json_object(tokenizer):
 
     qwen = copy.deepcopy(tokenizer)
     qwen.response_template = _TAGGED_JSON
-    text = 'So.\n<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>\n<tool_call>\n{"name": 1}\n</tool_call>'
+    text = (
+        'So.\n<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>\n<tool_call>\n{"name": 1}\n</tool_call>'
+    )
     reply = parse(qwen, text + "<tool_call>nothing</tool_call><|im_end|>")
     assert reply.content == "So."
     assert [(call["name"], call["args"]) for call in reply.tool_calls] == [("add", {"a": 1})]
-    assert [(call["name"], call["args"]) for call in reply.invalid_tool_calls] == [(None, '{"name": 1}'), (None, "nothing")]
+    assert [(call["name"], call["args"]) for call in reply.invalid_tool_calls] == [
+        (None, '{"name": 1}'),
+        (None, "nothing"),
+    ]
     assert parse(qwen, "<think>Hm.</think>\n\nYes.<|im_end|>").reasoning == "Hm."

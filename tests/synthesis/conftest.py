@@ -39,8 +39,8 @@ def seed() -> int:
 
 @pytest.fixture(scope="session")
 def calls() -> list[Call]:
-    """Every call of 130 demonstrations."""
-    return list(demonstrate(HABITS, runs=130, seed=SEED, on_progress=silent))
+    """Every call of 100 demonstrations."""
+    return list(demonstrate(HABITS, runs=100, seed=SEED, on_progress=silent))
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +61,6 @@ def tokenizer(calls: list[Call], tmp_path_factory: pytest.TempPathFactory) -> An
 
     folder = tmp_path_factory.mktemp("model")
     shutil.copy(Path(langgraph_ratchet.__file__).parent / "chat_models" / "pocket" / "chat_template.jinja", folder)
-    shown = texts([*map(as_exercise, calls), *islice(copy_practice(seed=1), 100)])
-    make_model_folder(folder, shown, vocab_size=600, hidden=16, layers=1, heads=2)
+    shown = texts([*map(as_exercise, calls[:150]), *islice(copy_practice(seed=1), 50)])
+    make_model_folder(folder, shown, vocab_size=500, hidden=16, layers=1, heads=2)
     return AutoTokenizer.from_pretrained(folder)

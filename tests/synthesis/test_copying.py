@@ -7,7 +7,7 @@ import pytest
 
 from langgraph_ratchet.synthesis.copying import Exercise, copy_practice
 
-COUNT = 400
+COUNT = 1_500
 
 
 @pytest.fixture(scope="module")

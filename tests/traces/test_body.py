@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from langgraph_ratchet.core.call import Call, Tokens
 from langgraph_ratchet.core.errors import StoreError
 from langgraph_ratchet.core.grade import Grade
-from langgraph_ratchet.core.ids import clean_json
+from langgraph_ratchet.core.ids import clean_json, new_id
 from langgraph_ratchet.core.question import Question
 from langgraph_ratchet.core.step import Step
 from langgraph_ratchet.core.trace import Trace
@@ -83,14 +83,12 @@ json_values = st.recursive(
 @settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(message=st.dictionaries(st.text(), json_values, max_size=4), output=st.floats(-50, 0))
 def test_any_json_reads_back_as_it_was_returned(
-    make_call: Callable[..., Call], message: dict[str, Any], output: float
+    store: TraceStore, make_call: Callable[..., Call], message: dict[str, Any], output: float
 ) -> None:
-    store = TraceStore(":memory:")
     tokens = make_call().tokens.model_copy(update={"logprobs": (output, output / 3, -0.0)})
-    returned = record(store, make_call(messages=(message,), tokens=tokens))
+    returned = record(store, make_call(new_id("run"), messages=(message,), tokens=tokens))
     assert returned.tokens == tokens
     assert cleaned(returned) == returned
-    store.close()
 
 
 def test_numbers_keep_every_bit(store: TraceStore, make_call: Callable[..., Call]) -> None:

@@ -316,3 +316,21 @@ def test_only_finishing_a_run_waits_for_the_disk_and_that_once_a_second(
     monkeypatch.setattr(database, "_DURABLE_EVERY_SECONDS", 0.0)
     store.finish(make_trace("run_3"))
     assert levels() == ["FULL"]
+
+
+def test_grades_are_stored_all_or_none(store: TraceStore, question: Question, make_trace: MakeTrace) -> None:
+    def grade(run_id: str | None, score: float) -> Grade:
+        return Grade(trace_id=run_id, grader="exact@1", score=score, strict=None, lenient=None, reason="")
+
+    for run_id in ("run_1", "run_2"):
+        store.begin(run_id, question, "scripted", 0.0)
+        store.finish(make_trace(run_id))
+    store.add_grades([])
+    with pytest.raises(StoreError):
+        store.add_grades([grade("run_1", 0.0), grade("run_unknown", 0.0)])
+    with pytest.raises(BadInputError):
+        store.add_grades([grade("run_1", 0.0), grade(None, 0.0)])
+    assert store.grades("run_1") == []
+    store.add_grades([grade("run_1", 0.25), grade("run_2", 0.5)])
+    store.add_grades([grade("run_1", 1.0)])
+    assert (store.grades("run_1"), store.grades("run_2")) == ([grade("run_1", 1.0)], [grade("run_2", 0.5)])

@@ -89,6 +89,10 @@ class ChatTransformers(BaseChatModel):
         adapter = self._resolve(self.adapter)
         return adapter.version if adapter else None
 
+    def score(self, prompt_ids: Sequence[int], completion_ids: Sequence[int]) -> list[float]:
+        """Natural-log probability of each completion token, anew, with the adapter that a call would use now."""
+        return self.engine.score(prompt_ids, completion_ids, self._resolve(self.adapter))
+
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],

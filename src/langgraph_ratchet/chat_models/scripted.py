@@ -1,5 +1,8 @@
-"""Chat models without weights: one that replays a script, one that follows a policy. They ship in the package so
-that users can test their graphs as we test ours: with a real chat model that happens to know its lines."""
+"""Chat models without weights: one that replays a script, one that follows a policy.
+
+They ship in the package so that users can test their graphs as we test ours: with a real chat model that happens to
+know its lines.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

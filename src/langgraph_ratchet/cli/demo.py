@@ -131,4 +131,6 @@ def _show_trace(terminal: Terminal, problem: "Problem", trace: Any, right: bool)
         terminal.row("tool", f"{step.description}\n→ {step.output}")
     if not trace.steps:
         terminal.row("tool", "none was called")
-    terminal.row("answer", f"{trace.answer}" + ("" if right else f" (right: {problem.key.value})"), "green" if right else "red")
+    terminal.row(
+        "answer", f"{trace.answer}" + ("" if right else f" (right: {problem.key.value})"), "green" if right else "red"
+    )

@@ -117,4 +117,7 @@ def _show(terminal: Terminal, figures: dict[str, Any]) -> None:
     terminal.console.print(rows)
     if sampled := figures.get("sampled"):
         majority, best = sampled["majority"], sampled["pass_at_k"]
-        terminal.row(f"of {sampled['samples']}", f"pass {best['correct']}/{best['n']}, majority {majority['correct']}/{majority['n']}")
+        terminal.row(
+            f"of {sampled['samples']}",
+            f"pass {best['correct']}/{best['n']}, majority {majority['correct']}/{majority['n']}",
+        )

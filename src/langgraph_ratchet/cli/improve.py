@@ -30,7 +30,7 @@ def improve(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """One round of improvement. A candidate that the gate passes waits for your approval, unless the settings differ."""
+    """One round of improvement; a candidate that the gate passes waits for approval, unless the settings differ."""
     from langgraph_ratchet.core.errors import BadInputError
     from langgraph_ratchet.core.ids import new_id
 

@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from langgraph_ratchet.cli.loop_view import loop_view
+from langgraph_ratchet.cli.loop_view import LoopView, loop_view
 from langgraph_ratchet.cli.terminal import Terminal
 from langgraph_ratchet.core.errors import BadInputError
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
     from langgraph_ratchet.improvement.services import Services
 
 
@@ -40,26 +42,28 @@ def improve_once(
     from langgraph_ratchet.improvement.summary import summarize
 
     services.folder.mkdir(parents=True, exist_ok=True)
-    config = {"configurable": {"thread_id": settings["run_id"]}}
+    config: RunnableConfig = {"configurable": {"thread_id": settings["run_id"]}}
     with SqliteSaver.from_conn_string(str(services.folder / "checkpoints.db")) as saver:
-        graph = build(services).compile(checkpointer=saver)
+        graph: Any = build(services).compile(checkpointer=saver)
         before = graph.get_state(config)
         started = bool(before.values) or bool(before.tasks)
         if started and not resume:
             raise BadInputError(f"run {settings['run_id']!r} exists: go on with --resume, or name another run")
         if resume and not started:
             raise BadInputError(f"there is no run {settings['run_id']!r} in {services.folder} to resume")
-        given: Any = None if resume else settings
         with loop_view(terminal) as view:
-            for mode, event in graph.stream(given, config, stream_mode=["custom", "updates"], durability="sync"):
-                view.event(str(mode), event)
-            state = graph.get_state(config)
-            waiting = any(task.interrupts for task in state.tasks)
-            if waiting and approval is not None:
-                for mode, event in graph.stream(
-                    Command(resume=approval), config, stream_mode=["custom", "updates"], durability="sync"
-                ):
-                    view.event(str(mode), event)
-                state = graph.get_state(config)
-                waiting = any(task.interrupts for task in state.tasks)
-    return {**summarize(state.values), "waiting": waiting}
+            _advance(graph, config, None if resume else settings, view)
+            if approval is not None and _waits(graph, config):
+                _advance(graph, config, Command(resume=approval), view)
+        waiting = _waits(graph, config)
+        return {**summarize(graph.get_state(config).values), "waiting": waiting}
+
+
+def _advance(graph: Any, config: "RunnableConfig", given: Any, view: LoopView) -> None:
+    """Runs the graph until it ends or waits; every step is on disk before the next begins."""
+    for mode, event in graph.stream(given, config, stream_mode=["custom", "updates"], durability="sync"):
+        view.event(mode, event)
+
+
+def _waits(graph: Any, config: "RunnableConfig") -> bool:
+    return any(task.interrupts for task in graph.get_state(config).tasks)

@@ -1,6 +1,7 @@
 """The report: one model version measured on one suite."""
 
 from collections.abc import Callable
+from functools import partial
 
 from langgraph_ratchet.core.accuracy import Accuracy
 from langgraph_ratchet.core.noun import Noun, Stored
@@ -48,15 +49,13 @@ class Report(Stored):
     @property
     def by_type(self) -> dict[QuestionType, Accuracy]:
         """Accuracy of each question type that has rows."""
-        return {kind: self.accuracy(lambda row, kind=kind: row.type == kind) for kind in sorted({r.type for r in self.rows})}
+        return {kind: self.accuracy(partial(_is_of, kind)) for kind in sorted({row.type for row in self.rows})}
 
     @property
     def by_level(self) -> dict[tuple[str, int], Accuracy]:
         """Accuracy of each (family, difficulty) that has rows."""
         levels = sorted({(row.family, row.difficulty) for row in self.rows})
-        return {
-            level: self.accuracy(lambda row, level=level: (row.family, row.difficulty) == level) for level in levels
-        }
+        return {level: self.accuracy(partial(_is_at, level)) for level in levels}
 
     @property
     def means(self) -> dict[str, float | None]:
@@ -69,3 +68,11 @@ class Report(Stored):
             "tokens": sum(tokens) / n if n and len(tokens) == n else None,
             "seconds": sum(row.seconds for row in self.rows) / n if n else None,
         }
+
+
+def _is_of(kind: QuestionType, row: ReportRow) -> bool:
+    return row.type == kind
+
+
+def _is_at(level: tuple[str, int], row: ReportRow) -> bool:
+    return (row.family, row.difficulty) == level

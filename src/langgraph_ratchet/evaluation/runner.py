@@ -67,7 +67,9 @@ def run_problems(
 ) -> list[tuple[Problem, Trace]]:
     """Every problem's runs, `samples` to a problem and together. Runs that the store holds are not made again."""
     wanted = [
-        (problem, _rollout(problem, measurement, sample)) for problem in problems for sample in range(measurement.samples)
+        (problem, _rollout(problem, measurement, sample))
+        for problem in problems
+        for sample in range(measurement.samples)
     ]
     traces = roll_out(
         reasoner,

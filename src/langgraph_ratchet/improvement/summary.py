@@ -70,28 +70,24 @@ def _both(
     *,
     strict: bool = False,
 ) -> Figures:
+    return _pair(*(measured.accuracy(where, strict=strict) if measured else None for measured in (base, candidate)))
+
+
+def _pair(base: Accuracy | None, candidate: Accuracy | None) -> Figures:
     return {
-        "base": accuracy_figures(base.accuracy(where, strict=strict)) if base else None,
-        "candidate": accuracy_figures(candidate.accuracy(where, strict=strict)) if candidate else None,
+        "base": accuracy_figures(base) if base else None,
+        "candidate": accuracy_figures(candidate) if candidate else None,
     }
 
 
 def _by_type(base: Report | None, candidate: Report | None) -> Figures:
-    return {
-        kind.value: _both(base, candidate, lambda row, kind=kind: row.type == kind)
-        for kind in (base.by_type if base else {})
-    }
+    before, after = (measured.by_type if measured else {} for measured in (base, candidate))
+    return {kind.value: _pair(before.get(kind), after.get(kind)) for kind in before}
 
 
 def _by_level(base: Report | None, candidate: Report | None) -> list[Figures]:
-    return [
-        {
-            "family": family,
-            "level": level,
-            **_both(base, candidate, lambda row, family=family, level=level: (row.family, row.difficulty) == (family, level)),
-        }
-        for family, level in (base.by_level if base else {})
-    ]
+    before, after = (measured.by_level if measured else {} for measured in (base, candidate))
+    return [{"family": level[0], "level": level[1], **_pair(before.get(level), after.get(level))} for level in before]
 
 
 def _never_practised(state: ImprovementState, base: Report | None, candidate: Report | None) -> Figures | None:

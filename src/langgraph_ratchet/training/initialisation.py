@@ -26,7 +26,7 @@ _COPY = 8.0
 _COPYING_HEADS = 2
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]  # torch is skipped by the type checker
 def initialise(model: Any, seed: int) -> None:
     """Fills in all weights of a `LlamaForCausalLM` of at least two layers, with as many key as query heads.
 

@@ -4,7 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-SPECIAL_TOKENS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<tool_call>", "</tool_call>")
+SPECIAL_TOKENS = (
+    *("<|pad|>", "<|end|>"),
+    *("<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"),
+    *("<tool_call>", "</tool_call>"),
+)
 
 # Read by transformers' `tokenizer.parse_response`: what the chat template writes, the other way round.
 RESPONSE_TEMPLATE: dict[str, Any] = {
@@ -25,7 +29,9 @@ RESPONSE_TEMPLATE: dict[str, Any] = {
 MAX_POSITIONS = 2048
 
 
-def make_model_folder(folder: Path, texts: Iterable[str], *, vocab_size: int, hidden: int, layers: int, heads: int) -> int:
+def make_model_folder(
+    folder: Path, texts: Iterable[str], *, vocab_size: int, hidden: int, layers: int, heads: int
+) -> int:
     """Writes everything of a small Llama but its weights into `folder`, which holds `chat_template.jinja`.
 
     The tokenizer is a byte-level BPE, so no text is unknown to it. Every digit is a token of its own: numbers are

@@ -1,5 +1,7 @@
-"""Asks a person before a promotion, unless the settings say what to do. It has no side effect: a resumed interrupt
-runs its node from the top."""
+"""Asks a person before a promotion, unless the settings say what to do.
+
+It has no side effect: a resumed interrupt runs its node from the top.
+"""
 
 from langgraph.types import interrupt
 

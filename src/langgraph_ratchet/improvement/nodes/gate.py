@@ -12,7 +12,9 @@ from langgraph_ratchet.improvement.state import ImprovementState
 
 def gate(state: ImprovementState, services: Services, say: OnProgress) -> Update:
     """The decision is a pure function of the two reports."""
-    champion, candidate = (Report.model_validate_json(Path(state[name]).read_bytes()) for name in ("baseline", "report"))
+    champion, candidate = (
+        Report.model_validate_json(Path(state[name]).read_bytes()) for name in ("baseline", "report")
+    )
     decision = decide(champion, candidate, candidate_id=str(state["candidate"]), champion_id=state["champion"])
     write(services.round_folder(state) / "decision.json", decision)
     return {"decision": decision.model_dump(mode="json")}

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from langgraph_ratchet.training.dataset import read_dataset
 from langgraph_ratchet.core.progress import OnProgress
 from langgraph_ratchet.improvement.node import Update
 from langgraph_ratchet.improvement.services import Services
 from langgraph_ratchet.improvement.state import ImprovementState
+from langgraph_ratchet.training.dataset import read_dataset
 from langgraph_ratchet.training.job import Job
 from langgraph_ratchet.training.run import run_job
 
