@@ -109,6 +109,7 @@ def save_adapter(folder: Path, base_folder: Path, *, seed: int) -> Path:
         if "lora_B" in name:
             parameter.data.normal_(std=0.1)
     peft_model.save_pretrained(folder)
+    (folder / "README.md").unlink()  # PEFT writes one; the registry takes nothing but weights and configuration
     return folder
 
 

@@ -88,7 +88,7 @@ def test_a_damaged_adapter_is_refused(model, registry, base, adapter_folders, da
 
 
 def test_an_adapter_of_another_base_is_refused(model, registry, base, adapter_folders):
-    version = add(registry, adapter_folders[0], base, base="0" * 64)
+    version = add(registry, adapter_folders[0], base, tokenizer="0" * 64)
     with pytest.raises(FingerprintError, match="another base"):
         model.invoke("?", adapter=version.id)
 

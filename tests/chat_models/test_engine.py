@@ -1,4 +1,4 @@
-"""The engine: exact log-probabilities however rows are batched, draws that are a row's own, and no caller left waiting."""
+"""The engine: exact log-probabilities in any batch, draws that are a row's own, and no caller left waiting."""
 
 import random
 import threading

@@ -73,6 +73,19 @@ def test_nothing_of_an_earlier_run_is_in_the_trace_of_a_failed_one(lines: Any, s
     assert [call.node for call in trace.calls] == ["plan"]
 
 
+def test_an_earlier_answer_that_was_rejected_is_not_held_against_the_next_question(
+    lines: Any, store: TraceStore
+) -> None:
+    revised = [*lines(synthesize="12", self_check="no"), *lines(select_strategy=[])]
+    model = ScriptedChatModel.of(*revised, *lines())
+    reasoner = make(model, store, InMemorySaver())
+    assert reasoner.invoke(GIVEN, THREAD)["revisions"] == 1
+    out = reasoner.invoke({"question": "And now?"}, THREAD)
+    assert out["revisions"] == 0
+    assert [message.content for message in model.asked[len(revised)]][1:] == ["And now?"]
+    assert {call.revision for call in store.trace(out["trace_id"]).calls} == {0}
+
+
 def test_messages_on_a_thread_are_a_conversation(adder: Any, store: TraceStore) -> None:
     reasoner = make(adder, store, InMemorySaver())
     reasoner.invoke({"messages": [("user", "What is 1 + 2?")]}, THREAD)

@@ -69,13 +69,14 @@ def test_the_graph_says_what_it_takes_and_gives(adding: Any) -> None:
 def ways(tool_call: Any, lines: Any) -> dict[str, Any]:
     """Scripts that go through every part of the driver."""
     wrong = tool_call(expression="45 - 33")
+    four = [{"name": "calculator", "args": {"expression": f"1 + {n}"}, "id": str(n)} for n in range(4)]
     return {
         "good": lines(),
-        "revised": [*lines(synthesize="12", self_check="no, it is a sum")[:-2], "12", "no", *lines(select_strategy=[])],
+        "revised": [*lines(synthesize="12", self_check="no, a sum"), *lines(select_strategy=[])],
         "failing tool": lines(act=[tool_call("wheel"), wrong, tool_call(expression="45 +"), "The result is 78."]),
         "failing model": ["1. Add.", ValueError("gone")],
-        "malformed": ["", "1. Add.", "none of them", "", "direct"],
-        "out of tool calls": lines(act=[wrong, wrong, wrong]),
+        "malformed": ["", "1. Add.", "none of them", ""],
+        "out of tool calls": lines(act=AIMessage("", tool_calls=four)),
     }
 
 

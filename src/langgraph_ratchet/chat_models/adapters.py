@@ -4,7 +4,8 @@ import copy
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ class Adapter:
     """SHA-256 of the weights."""
     trained_on: Fingerprint | None
     """Base that it was trained on; `None` where that was not recorded."""
+
+    def __str__(self) -> str:
+        return f"adapter {self.version or self.folder}"
 
 
 def resolve_adapter(name: str | None, registry: Registry) -> Adapter | None:
@@ -105,6 +109,7 @@ class Adapters:
         self._beside: Any = None
         self._attached: OrderedDict[Adapter, str] = OrderedDict()
         self._active: Adapter | None = None
+        self._count = 0
 
     def select(self, adapter: Adapter | None) -> torch.nn.Module:
         """The module to run for `adapter`; valid until the next `select`.
@@ -118,7 +123,7 @@ class Adapters:
             return self._select_none()
         if adapter.trained_on is not None and not adapter.trained_on.same_base(self._base.fingerprint):
             raise FingerprintError(
-                f"adapter {adapter.version or adapter.folder} was trained on another base, tokenizer or chat template "
+                f"{adapter} was trained on another base, tokenizer or chat template "
                 f"than {self._base.name!r}: use it with its own base, or train one for this base"
             )
         return self._select_merged(adapter) if self._merge else self._select_beside(adapter)
@@ -131,8 +136,10 @@ class Adapters:
 
     def _select_merged(self, adapter: Adapter) -> torch.nn.Module:
         if adapter not in self._merged:
-            merged = self._load(adapter, copy.deepcopy(self._base.model), "default").merge_and_unload()
-            self._merged[adapter] = merged.eval().requires_grad_(False)
+            with self._told_apart(adapter):
+                model = _attach(adapter, copy.deepcopy(self._base.model), "default")
+                _fill(adapter, model, "default")
+            self._merged[adapter] = model.merge_and_unload().eval().requires_grad_(False)
             while len(self._merged) > _KEPT:
                 self._merged.popitem(last=False)
         self._merged.move_to_end(adapter)
@@ -140,8 +147,15 @@ class Adapters:
 
     def _select_beside(self, adapter: Adapter) -> torch.nn.Module:
         if adapter not in self._attached:
-            name = f"ratchet_{adapter.hash[:16]}"
-            self._beside = self._load(adapter, self._beside or self._base.model, name)
+            self._count += 1
+            name = f"ratchet_{self._count}"
+            with self._told_apart(adapter):
+                self._beside = _attach(adapter, self._beside or self._base.model, name)
+                try:
+                    _fill(adapter, self._beside, name)
+                except BaseException:
+                    self._beside.delete_adapter(name)
+                    raise
             self._attached[adapter] = name
             while len(self._attached) > _KEPT:
                 self._beside.delete_adapter(self._attached.popitem(last=False)[1])
@@ -152,30 +166,42 @@ class Adapters:
             self._active = adapter
         return self._base.model
 
-    def _load(self, adapter: Adapter, model: Any, name: str) -> Any:
-        """Attaches an adapter, refusing one that is broken or fits only in part."""
-        from peft import LoraConfig, PeftModel
+    @contextmanager
+    def _told_apart(self, adapter: Adapter) -> Iterator[None]:
+        """Turns what goes wrong inside into an error about the file or about the fit."""
         from safetensors import SafetensorError
 
-        where = f"adapter {adapter.version or adapter.folder}"
+        self._active = None
         try:
-            config = LoraConfig.from_pretrained(str(adapter.folder))
-            if config.peft_type != "LORA":
-                raise BadInputError(f"{where} is of the kind {config.peft_type}; only LORA adapters are supported")
-            config.inference_mode = True
-            if not isinstance(model, PeftModel):
-                with warnings.catch_warnings():
-                    # PEFT 0.21 reads a property that transformers 5.23 has renamed.
-                    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-                    model = PeftModel(model, config, adapter_name=name)
-            else:
-                model.add_adapter(name, config)
-            result = model.load_adapter(str(adapter.folder), name, torch_device=str(self._base.model.device))
+            yield
         except SafetensorError as error:
-            raise CorruptFileError(f"{where} cannot be read ({error}), so it was not loaded: copy it again") from error
+            raise CorruptFileError(
+                f"{adapter} cannot be read ({error}), so it was not loaded: copy it again"
+            ) from error
         except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
-            raise BadInputError(f"{where} does not fit the base {self._base.name!r}: {error}") from error
-        if result.missing_keys or result.unexpected_keys:
-            odd = ", ".join((*result.missing_keys, *result.unexpected_keys)[:3])
-            raise BadInputError(f"{where} does not fit the base {self._base.name!r}: check the layers {odd}")
+            raise BadInputError(f"{adapter} does not fit the base {self._base.name!r}: {error}") from error
+
+
+def _attach(adapter: Adapter, model: Any, name: str) -> Any:
+    """`model` as a PEFT model that has a place for the adapter."""
+    from peft import LoraConfig, PeftModel
+
+    config = LoraConfig.from_pretrained(str(adapter.folder))
+    if config.peft_type != "LORA":
+        raise BadInputError(f"{adapter} is of the kind {config.peft_type}; only LORA adapters are supported")
+    config.inference_mode = True
+    if isinstance(model, PeftModel):
+        model.add_adapter(name, config)
         return model
+    with warnings.catch_warnings():
+        # PEFT 0.21 reads a property that transformers 5.23 has renamed.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        return PeftModel(model, config, adapter_name=name)
+
+
+def _fill(adapter: Adapter, model: Any, name: str) -> None:
+    """Loads the adapter's weights into its place; all must be there and nothing else."""
+    device = str(next(model.parameters()).device)
+    result = model.load_adapter(str(adapter.folder), name, torch_device=device)
+    if odd := [*result.missing_keys, *result.unexpected_keys]:
+        raise ValueError(f"these weights are missing or do not belong: {', '.join(odd[:3])}")

@@ -1,7 +1,7 @@
 """The base model: its files, its fingerprint, and the loaded model and tokenizer, once per process."""
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +50,6 @@ class Base:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     fingerprint: Fingerprint
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    """Held while something is attached to the base (an engine, an adapter)."""
 
     @property
     def context(self) -> int:
@@ -136,6 +134,7 @@ def fingerprint_of(path: Path, tokenizer: "PreTrainedTokenizerBase") -> Fingerpr
 
 def _load(name: str, path: Path, dtype: str, device: str) -> Base:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
@@ -146,7 +145,7 @@ def _load(name: str, path: Path, dtype: str, device: str) -> Base:
         model = AutoModelForCausalLM.from_pretrained(
             path, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise BadInputError(f"model {name!r} could not be loaded from {path}: {error}") from error
     if getattr(tokenizer, "response_template", None) is None and _calls_in_tagged_json(tokenizer.chat_template):
         tokenizer.response_template = _TAGGED_JSON

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,8 +38,8 @@ class ChatTransformers(BaseChatModel):
     All instances on one base share one engine: calls that are made at the same time, from threads or from asyncio
     tasks, are generated in one batch. A call's draw depends on its seed and prompt, not on the calls beside it.
 
-    Per call (`invoke`, `bind`) these keyword arguments override the fields: `temperature`, `seed`, `max_tokens`,
-    `adapter`; and `stop`, `tools`, `tool_choice` ("auto" or "none") are taken.
+    Per call (`invoke`, `bind`) these keyword arguments override the fields: `model`, `adapter`, `temperature`, `seed`,
+    `max_tokens`; and `stop`, `tools`, `tool_choice` ("auto" or "none") are taken.
 
     The reply's `response_metadata` holds `model_name`, `model_version` (registry id or `None`), `finish_reason`
     ("stop", "length" or "tool_calls") and `tokens` (`core.call.Tokens` as JSON).
@@ -130,7 +131,7 @@ class ChatTransformers(BaseChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = "ratchet"
-        params["ls_model_name"] = self.model
+        params["ls_model_name"] = kwargs.get("model", self.model)
         params["ls_temperature"] = kwargs.get("temperature", self.temperature)
         params["ls_max_tokens"] = kwargs.get("max_tokens", self.max_tokens)
         return params
@@ -143,7 +144,7 @@ class ChatTransformers(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         call = self._prepare(messages, stop, kwargs)
-        future = self.engine.submit(call.request)
+        future = call.submit()
         try:
             completion = future.result()
         except BaseException:
@@ -160,34 +161,33 @@ class ChatTransformers(BaseChatModel):
     ) -> ChatResult:
         # Loading a model, reading an adapter and rendering must not hold up the event loop; waiting needs no thread.
         call = await run_in_executor(None, self._prepare, messages, stop, kwargs)
-        completion = await asyncio.wrap_future(self.engine.submit(call.request))
+        completion = await asyncio.wrap_future(call.submit())
         return self._result(call, completion)
 
     def _prepare(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> "_Call":
         from langgraph_ratchet.chat_models.engine import Request
 
         arguments = _Arguments.of(self, kwargs)
-        base = self.base
+        base = load_base(arguments.model, dtype=self.dtype, device=self.device)
         if arguments.tools:
-            require_tool_calling(base.tokenizer, self.model)
-        adapter = self._resolve(arguments.adapter)
+            require_tool_calling(base.tokenizer, arguments.model)
         request = Request(
             prompt_ids=tuple(render_prompt(base.tokenizer, messages, arguments.tools)),
             max_tokens=arguments.max_tokens,
             temperature=arguments.temperature,
             seed=arguments.seed,
-            adapter=adapter,
+            adapter=self._resolve(arguments.adapter),
             stopped=_stop_check(base, stop) if stop else None,
             max_batch=self.max_batch,
         )
-        return _Call(base, request, adapter, arguments.tools, tuple(stop or ()))
+        return _Call(arguments.model, base, request, arguments.tools, tuple(stop or ()))
 
     def _result(self, call: "_Call", completion: "Completion") -> ChatResult:
         prompt_ids = call.request.prompt_ids
         reply = parse_reply(call.base.tokenizer, prompt_ids, completion.ids, call.tools)
-        fingerprint = call.base.fingerprint
-        if call.adapter is not None:
-            fingerprint = fingerprint.model_copy(update={"adapter": call.adapter.hash})
+        adapter, fingerprint = call.request.adapter, call.base.fingerprint
+        if adapter is not None:
+            fingerprint = fingerprint.model_copy(update={"adapter": adapter.hash})
         tokens = Tokens(
             prompt_ids=prompt_ids, completion_ids=completion.ids, logprobs=completion.logprobs, fingerprint=fingerprint
         )
@@ -203,8 +203,8 @@ class ChatTransformers(BaseChatModel):
                 total_tokens=len(prompt_ids) + len(completion.ids),
             ),
             response_metadata={
-                "model_name": self.model,
-                "model_version": call.adapter.version if call.adapter else None,
+                "model_name": call.model,
+                "model_version": adapter.version if adapter else None,
                 "finish_reason": reason,
                 "tokens": tokens.model_dump(mode="json"),
             },
@@ -223,21 +223,28 @@ class ChatTransformers(BaseChatModel):
 class _Call:
     """A call that has been made ready, and what is needed to read its completion."""
 
+    model: str
     base: "Base"
     request: "Request"
-    adapter: "Adapter | None"
     tools: list[dict[str, Any]]
     stop: tuple[str, ...]
+
+    def submit(self) -> "Future[Completion]":
+        """Hands the request to the engine of its base."""
+        from langgraph_ratchet.chat_models.engine import engine_of
+
+        return engine_of(self.base).submit(self.request)
 
 
 @dataclass(frozen=True)
 class _Arguments:
     """The keyword arguments of one call over the model's fields."""
 
+    model: str
+    adapter: str | None
     temperature: float
     max_tokens: int
     seed: int | None
-    adapter: str | None
     tools: list[dict[str, Any]]
 
     @classmethod
@@ -255,10 +262,11 @@ class _Arguments:
                 f"temperature must be 0 or more and max_tokens 1 or more; got {temperature!r} and {max_tokens!r}"
             )
         return cls(
+            model=given.get("model", model.model),
+            adapter=given.get("adapter", model.adapter),
             temperature=float(temperature),
             max_tokens=int(max_tokens),
             seed=given.get("seed", model.seed),
-            adapter=given.get("adapter", model.adapter),
             tools=[] if choice == "none" else [convert_to_openai_tool(tool) for tool in given.get("tools", ())],
         )
 

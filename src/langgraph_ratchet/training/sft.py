@@ -53,7 +53,7 @@ def train_adapter(job: Job, on_progress: OnProgress = silent) -> TrainingStatist
     """Trains the job's adapter in this process and leaves it in `job.out`.
 
     Args:
-        job: what to train; its base is loaded, and left as it was.
+        job: what to train. Its base carries the adapter meanwhile, so nothing else may use it; then it is as it was.
         on_progress: told about twice a second, and at the end of every epoch.
 
     Raises:
@@ -67,7 +67,7 @@ def train_adapter(job: Job, on_progress: OnProgress = silent) -> TrainingStatist
     dataset = read_dataset(job.dataset)
     base = load_base(job.base)
     examples = _learnable(dataset, base, job)
-    with base.lock, attached_lora(base.model, job.lora, seed=job.seed) as peft_model:
+    with attached_lora(base.model, job.lora, seed=job.seed) as peft_model:
         statistics = _Sft(peft_model.get_base_model(), examples, job).train(on_progress)
         save_adapter(peft_model, job)
     return statistics
