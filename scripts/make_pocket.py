@@ -42,8 +42,8 @@ _console = Console(stderr=True)
 
 def main(
     build: Annotated[Path, typer.Option(help="Where the stages are kept.")] = Path(".ratchet/pocket"),
-    runs: Annotated[int, typer.Option(help="Demonstrations.")] = 6_000,
-    tokens: Annotated[int, typer.Option(help="Tokens to train on.")] = 8_000_000,
+    runs: Annotated[int, typer.Option(help="Demonstrations.")] = 7_000,
+    tokens: Annotated[int, typer.Option(help="Tokens to train on.")] = 11_000_000,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 20_261_122,
 ) -> None:
     """Runs the stages that are not done yet."""

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import langgraph_ratchet
 from langgraph_ratchet.core.question import Attachment, Question
 from langgraph_ratchet.core.step import Trust
@@ -116,3 +118,14 @@ def test_texts_from_memory_are_shown_as_unchecked(reason: Any, lines: Any) -> No
 def test_without_memory_nothing_is_said_of_it(reason: Any, lines: Any) -> None:
     ran = reason(lines())
     assert "memory" not in "".join(ran.asked(call) for call in range(6))
+
+
+def test_memory_that_fails_is_left_out_and_the_run_goes_on(
+    reason: Any, lines: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def memory(question: Question) -> list[str]:
+        raise OSError("the folder is gone")
+
+    ran = reason(lines(), memory=memory)
+    assert ran.out["answer"] == "78"
+    assert "the folder is gone" in caplog.text

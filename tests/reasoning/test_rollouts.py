@@ -84,7 +84,7 @@ def test_nothing_wanted_is_nothing_done(adder: Any, file_store: TraceStore) -> N
 
 
 def test_ctrl_c_stops_after_the_calls_in_flight_and_the_rest_is_done_later(adder: Any, file_store: TraceStore) -> None:
-    rollouts = wanted(8)
+    rollouts = wanted(12)
     roll_out(make(adder, file_store), file_store, rollouts[:2])
     policy = Counted(adder, seconds=0.1, interrupt_at=10)
     with pytest.raises(KeyboardInterrupt):
@@ -92,12 +92,13 @@ def test_ctrl_c_stops_after_the_calls_in_flight_and_the_rest_is_done_later(adder
     assert 10 <= policy.asked < 36  # not six whole runs
     finished = file_store.finished([rollout.trace_id for rollout in rollouts])
     assert 2 <= len(finished) < 8
+    assert "trace_11" not in {run.id for run in file_store.open_runs()}  # its turn had not come
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ratchet-rollout")]
 
     policy = Counted(adder)
     traces = roll_out(make(policy, file_store), file_store, rollouts)
-    assert [trace.answer for trace in traces] == [str(n + 1) for n in range(8)]
-    assert policy.asked == 6 * (8 - len(finished))
+    assert [trace.answer for trace in traces] == [str(n + 1) for n in range(12)]
+    assert policy.asked == 6 * (12 - len(finished))
     for trace in traces:  # what a stopped run had asked is kept, and not taken for part of the new one
         assert len(trace.calls) == 6
         assert not {call.id for call in file_store.superseded(trace.id)} & {call.id for call in trace.calls}

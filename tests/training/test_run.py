@@ -8,9 +8,16 @@ from pathlib import Path
 import orjson
 import pytest
 
-from langgraph_ratchet.core.errors import BadInputError, FingerprintError, TrainingFailedError
+from langgraph_ratchet.core.errors import (
+    BadInputError,
+    FingerprintError,
+    RatchetError,
+    TrainingFailedError,
+    UnknownNameError,
+)
 from langgraph_ratchet.core.progress import Progress
 from langgraph_ratchet.training.job import Job, Lora
+from langgraph_ratchet.training.result import Files, read_failure, write_failure
 from langgraph_ratchet.training.run import run_job
 
 
@@ -69,14 +76,22 @@ def test_job_trains_in_its_own_process(job: Job) -> None:
     assert [Progress.model_validate_json(line) for line in (folder / "progress.jsonl").read_text().splitlines()] == told
 
 
-def test_errors_of_the_process_are_raised_here_with_their_reason(job: Job, base, rows, make_dataset, tmp_path) -> None:
-    other = base.fingerprint.model_copy(update={"base": "0" * 64})
-    foreign = job.model_copy(update={"dataset": make_dataset(rows, fingerprint=other)})
-    with pytest.raises(FingerprintError, match="base 000000000000 is not"):
-        run_job(foreign)
-    with pytest.raises(BadInputError, match="no dataset could be read"):
-        run_job(job.model_copy(update={"dataset": tmp_path / "nowhere.json"}))
-    assert not job.out.exists()
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (FingerprintError("other base"), FingerprintError),
+        (BadInputError("no dataset"), BadInputError),
+        (TrainingFailedError("diverged"), TrainingFailedError),
+        (UnknownNameError("model", "x", []), TrainingFailedError),
+    ],
+)
+def test_errors_keep_their_kind_and_reason(tmp_path: Path, error: RatchetError, raised: type[RatchetError]) -> None:
+    files = Files(tmp_path)
+    assert read_failure(files) is None
+    write_failure(files, error)
+    read = read_failure(files)
+    assert type(read) is raised
+    assert str(read) == str(error)
 
 
 def test_diverging_job_says_why_and_leaves_no_adapter(job: Job) -> None:

@@ -1,6 +1,8 @@
 """The base model: its files, its fingerprint, and the loaded model and tokenizer, once per process."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +134,20 @@ def fingerprint_of(path: Path, tokenizer: "PreTrainedTokenizerBase") -> Fingerpr
     )
 
 
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Keeps transformers' own progress bar off the terminal of whoever is loading."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def _load(name: str, path: Path, dtype: str, device: str) -> Base:
     import torch
     from safetensors import SafetensorError
@@ -142,9 +158,10 @@ def _load(name: str, path: Path, dtype: str, device: str) -> Base:
         if not tokenizer.chat_template:
             raise BadInputError(f"model {name!r} has no chat template: use a chat model (often named -Instruct)")
         fingerprint = fingerprint_of(path, tokenizer)
-        model = AutoModelForCausalLM.from_pretrained(
-            path, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True
-        )
+        with _no_bar():
+            model = AutoModelForCausalLM.from_pretrained(
+                path, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True
+            )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise BadInputError(f"model {name!r} could not be loaded from {path}: {error}") from error
     if getattr(tokenizer, "response_template", None) is None and _calls_in_tagged_json(tokenizer.chat_template):

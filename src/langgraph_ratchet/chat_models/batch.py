@@ -19,6 +19,8 @@ from langgraph_ratchet.core.errors import GenerationError
 
 _READ_TOKENS = 2048
 """Prompt tokens, padding included, in one forward pass: more do not fit the caches of a CPU."""
+_PASS_TOKENS = 64
+"""A forward pass of its own costs about as much as this much padding."""
 _SHARED_AHEAD = 32
 """A row waits for another that is about to read at least these next tokens of its prompt."""
 _WORTH_WAITING = 8
@@ -93,7 +95,7 @@ class Batch:
             The rows that have finished with it.
         """
         self.adapter = adapter
-        columns = max((len(row.prompt_ids) + row.max_tokens for row in (*self.rows, *rows)), default=0)
+        columns = max((row.length + 1 for row in (*self.rows, *rows)), default=0)
         self._kv.reserve(len(self.rows) + len(rows), columns, keep=len(self.rows))
         prefixes = self._prefixes_of(adapter)
         todo = list(rows)
@@ -116,7 +118,9 @@ class Batch:
 
     def step(self, model: torch.nn.Module) -> list[Row]:
         """Takes one more token for every row; gives the rows that have finished with it."""
-        logits_RV = self._kv.forward(model, [row.ids[-1:] for row in self.rows], [row.length for row in self.rows], 0)
+        lengths = [row.length for row in self.rows]
+        self._kv.reserve(len(lengths), max(lengths) + 1, keep=len(lengths))
+        logits_RV = self._kv.forward(model, [row.ids[-1:] for row in self.rows], lengths, 0)
         self._choose(self.rows, logits_RV)
         return self._leave()
 
@@ -185,13 +189,15 @@ class Batch:
 
 
 def _parts(wave: Sequence[tuple[Row, int]]) -> list[list[Row]]:
-    """Rows in groups of similar unread length, each group with at most `_READ_TOKENS` tokens to read (or one row)."""
+    """Rows in groups of similar unread length, which are padded little and fit one forward pass."""
     parts: list[list[Row]] = []
-    width = 0
+    width = padding = 0
     for row, known in sorted(wave, key=lambda item: len(item[0].prompt_ids) - item[1], reverse=True):
-        if not parts or (len(parts[-1]) + 1) * width > _READ_TOKENS:
+        unread = len(row.prompt_ids) - known
+        padding += width - unread
+        if not parts or (len(parts[-1]) + 1) * width > _READ_TOKENS or padding > _PASS_TOKENS:
             parts.append([])
-            width = len(row.prompt_ids) - known
+            width, padding = unread, 0
         parts[-1].append(row)
     return parts
 

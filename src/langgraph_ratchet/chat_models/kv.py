@@ -16,7 +16,7 @@ from langgraph_ratchet.core.errors import BadInputError
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-_COLUMN_STEP = 64
+_COLUMN_STEP = 32
 _ATTENTION = ("full_attention", "sliding_attention")
 
 

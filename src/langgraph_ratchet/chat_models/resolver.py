@@ -83,6 +83,10 @@ def _of_provider(name: str, kwargs: dict[str, Any]) -> BaseChatModel:
         raise MissingExtraError(f"the model {name!r} ({error})", "openai") from error
     except ValueError as error:
         raise UnknownNameError("model", name, _FORMS, str(error).split("\n")[0]) from error
+    except Exception as error:
+        # A provider's client raises errors of its own kind, for a missing key above all.
+        reason = str(error).split("\n")[0]
+        raise BadInputError(f"the model {name!r} could not be set up: {reason}") from error
     if not isinstance(model, BaseChatModel):
         raise UnknownNameError("model", name, _FORMS, "It names a provider without a model")
     return model

@@ -58,11 +58,15 @@ def run_demo(terminal: Terminal, *, seed: int, folder: Path | None, resume: bool
     terminal.row("demo", "the pocket model that ships in the package; no key, no network")
     terminal.row("scratch", f"{scratch}; promotion is automatic in its registry")
     services = _services(scratch)
-    problems = _show_two(terminal, services, seed)
-    showing = time.monotonic() - started
-    terminal.blank()
     settings = {"run_id": f"demo-{seed}", "seed": seed, "promotion": "auto"}
-    figures = improve_once(terminal, services, settings, resume=resume)
+    try:
+        problems = [] if resume else _show_two(terminal, services, seed)
+        showing = time.monotonic() - started
+        terminal.blank()
+        figures = improve_once(terminal, services, settings, resume=resume)
+    except KeyboardInterrupt:
+        terminal.row("go on with", f"ratchet demo --resume --folder {scratch} --seed {seed}")
+        raise
     show_result(terminal, figures)
     figures["seconds_by_phase"] = {"show": round(showing, 3), **figures["seconds_by_phase"]}
     figures |= {

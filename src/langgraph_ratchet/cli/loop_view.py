@@ -106,13 +106,8 @@ def show_result(terminal: Terminal, figures: Figures) -> None:
     _show_accuracy(terminal, figures)
     _show_beside(terminal, figures)
     terminal.blank()
-    checks = table("gate", "observed", "required", "", right=("observed", "required"), filling=("",))
     for check in figures["checks"]:
-        observed = "–" if check["observed"] is None else f"{check['observed']:.4g}"
-        mark = "passed" if check["passed"] else "failed"
-        checks.add_row(f"{check['name']}: {mark}", observed, f"{check['required']:.4g}", check["explanation"])
-    terminal.console.print(checks)
-    terminal.blank()
+        terminal.row("passed" if check["passed"] else "failed", check["explanation"], "" if check["passed"] else "red")
     style = "bold green" if figures["decision"] == "promote" else "bold yellow"
     needed = figures["problems_needed"]
     terminal.row(

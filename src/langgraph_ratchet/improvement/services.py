@@ -1,7 +1,7 @@
 """The live objects that the nodes use, bound when the graph is built."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from langgraph_ratchet.core.call import Fingerprint
 from langgraph_ratchet.core.errors import BadInputError
 from langgraph_ratchet.core.model_version import ModelVersion
 from langgraph_ratchet.core.noun import Stored
+from langgraph_ratchet.core.problem import Problem
+from langgraph_ratchet.core.trace import Trace
 from langgraph_ratchet.improvement.state import ImprovementState
 from langgraph_ratchet.reasoning.budgets import Budgets
 from langgraph_ratchet.reasoning.graph import create_reasoner
@@ -33,6 +35,8 @@ class Services:
     registry: Registry
     folder: Path
     budgets: Budgets
+    rolled_out: dict[str, list[tuple[Problem, Trace]]] = field(default_factory=dict)
+    """Rollouts by the hash of their measurement, so that the nodes of one round read them from the store once."""
 
     @cached_property
     def base_name(self) -> str:

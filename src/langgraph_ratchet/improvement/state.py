@@ -23,7 +23,7 @@ class ImprovementInput(TypedDict, total=False):
     promotion: Literal["ask", "auto", "never"]
     """What follows when the gate says promote. Default `ask`."""
     sampled_problems: int
-    """Held-out problems that the champion is also sampled on, for majority and pass@8; 0 for none. Default 96."""
+    """Held-out problems that the champion is also sampled on, for majority and pass@8; 0 for none. Default 48."""
 
 
 def _joined(left: dict[str, float] | None, right: dict[str, float] | None) -> dict[str, float]:

@@ -11,9 +11,11 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from langgraph_ratchet.problems.names import CITIES, COMPANIES, COUNTRIES, PEOPLE
 from langgraph_ratchet.reasoning.prompts import prompt
 from langgraph_ratchet.reasoning.strategy import strategies
 
+_KNOWN_NAMES = (*PEOPLE, *COMPANIES, *CITIES, *COUNTRIES)
 _CONSONANTS, _VOWELS = "bcdfghjklmnprstvwz", "aeiou"
 _SCRIPTS = (
     (0x20, 0x7E),
@@ -118,7 +120,10 @@ def _any_value(rng: random.Random) -> str | int:
 def _value(rng: random.Random, kind: str) -> str | int:
     if kind == "integer":
         return rng.randint(-(10 ** rng.randint(1, 6)), 10 ** rng.randint(1, 7))
-    kinds: tuple[Callable[[random.Random], str], ...] = (_text, _sum, _sum, _date, _phrase, _phrase, _number)
+    kinds: tuple[Callable[[random.Random], str], ...] = (
+        *(_text, _sum, _sum, _date, _number),
+        *(_phrase, _phrase, _known_name, _known_name),
+    )
     return rng.choice(kinds)(rng)
 
 
@@ -139,6 +144,11 @@ def _date(rng: random.Random) -> str:
 
 def _phrase(rng: random.Random) -> str:
     return " ".join(rng.choice((_word, _word, _capital, _number))(rng) for _ in range(rng.randint(1, 4)))
+
+
+def _known_name(rng: random.Random) -> str:
+    """A name of the families: its tokens after a space are others than after a quote, and both must be known."""
+    return rng.choice(_KNOWN_NAMES)
 
 
 def _capital(rng: random.Random) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from langgraph_ratchet.core.errors import BadInputError
+
 _STD = 0.02
 _EMBEDDING_STD = 0.05
 _CONSTANT = 0.3
@@ -33,7 +35,16 @@ def initialise(model: Any, seed: int) -> None:
     Args:
         model: its weights are overwritten; the norms keep their ones.
         seed: of every draw.
+
+    Raises:
+        BadInputError: the model has too few or too wide heads for it.
     """
+    heads, layers = model.config.num_attention_heads, model.config.num_hidden_layers
+    if heads <= _COPYING_HEADS or heads != model.config.num_key_value_heads or layers < 2:
+        raise BadInputError(
+            f"a model of {layers} layers with {heads} heads ({model.config.num_key_value_heads} of keys and values) "
+            f"cannot be made to copy: it takes 2 layers, and over {_COPYING_HEADS} heads with keys and values each"
+        )
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         if parameter.dim() == 2:

@@ -28,7 +28,7 @@ def settle(state: ImprovementState, services: Services) -> ImprovementState:
         "temperature": state.get("temperature", 1.0),
         "seed": state.get("seed", 0),
         "promotion": state.get("promotion") or "ask",
-        "sampled_problems": state.get("sampled_problems", 96),
+        "sampled_problems": state.get("sampled_problems", 48),
         "round": state.get("round", 0) + 1,
         "champion": champion.id if champion else None,
         "stopped": None,

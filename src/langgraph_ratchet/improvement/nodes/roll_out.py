@@ -1,5 +1,8 @@
 """Lets the champion solve the practice problems several times each, sampled."""
 
+from dataclasses import asdict
+
+from langgraph_ratchet.core.ids import content_hash
 from langgraph_ratchet.core.problem import Problem
 from langgraph_ratchet.core.progress import OnProgress
 from langgraph_ratchet.core.trace import Trace
@@ -28,6 +31,11 @@ def practice_runs(state: ImprovementState, services: Services, say: OnProgress) 
         seed=state["seed"],
         samples=state["samples"],
     )
-    problems = read_problems(state["practice_problems"])
-    reasoner = services.reasoner(state["champion"])
-    return run_problems(reasoner, services.store, problems, measurement, phase="roll_out", on_progress=say)
+    identity = content_hash(asdict(measurement))
+    if identity not in services.rolled_out:
+        services.rolled_out.clear()
+        problems = read_problems(state["practice_problems"])
+        reasoner = services.reasoner(state["champion"])
+        runs = run_problems(reasoner, services.store, problems, measurement, phase="roll_out", on_progress=say)
+        services.rolled_out[identity] = runs
+    return services.rolled_out[identity]
