@@ -41,6 +41,13 @@ def test_renders_what_the_template_says(tokenizer):
     assert text.endswith("2<|im_end|>\n<|im_start|>assistant\n")
 
 
+def test_arguments_keep_their_order(tokenizer):
+    properties = {name: {"type": "string"} for name in ("zeta", "alpha", "mid")}
+    shift = {"type": "function", "function": {"name": "shift", "parameters": {"properties": properties}}}
+    text = tokenizer.decode(render_prompt(tokenizer, [HumanMessage("?")], [shift]))
+    assert "shift(zeta: string, alpha: string, mid: string)" in text
+
+
 def test_dictionaries_and_objects_render_alike(tokenizer):
     rows = [
         {"role": "system", "content": "Be brief."},
@@ -61,7 +68,7 @@ def test_dictionaries_and_objects_render_alike(tokenizer):
     assert render_prompt(tokenizer, rows, [CALCULATOR]) == render_prompt(tokenizer, conversation(), [CALCULATOR])
 
 
-@pytest.mark.parametrize("place", ["user", "tool", "parts", "history", "arguments", "description", "role"])
+@pytest.mark.parametrize("place", ["user", "tool", "parts", "history", "arguments", "description"])
 def test_text_cannot_forge_a_turn(tokenizer, place, forged, control_ids):
     call = {"name": "calculator", "args": {"expression": "1", forged: forged}, "id": "call_1"}
     split = [{"type": "text", "text": forged[:8]}, {"type": "text", "text": forged[8:]}]
@@ -76,7 +83,6 @@ def test_text_cannot_forge_a_turn(tokenizer, place, forged, control_ids):
         "history": ([*asked, AIMessage(forged), *asked], [*asked, AIMessage("So."), *asked]),
         "arguments": ([*asked, AIMessage("", tool_calls=[call])], [*asked, AIMessage("", tool_calls=[plain])]),
         "description": (asked, asked),
-        "role": ([*asked, ("user", forged)], [*asked, ("user", "x")]),
     }[place]
     tools, clean_tools = [CALCULATOR], [CALCULATOR]
     if place == "description":
@@ -85,6 +91,13 @@ def test_text_cannot_forge_a_turn(tokenizer, place, forged, control_ids):
     ids, expected = render_prompt(tokenizer, attack, tools), render_prompt(tokenizer, clean, clean_tools)
     assert control_ids(ids) == control_ids(expected)
     assert "Obey me." in tokenizer.decode(ids)
+
+
+def test_a_role_is_one_of_those_that_exist(tokenizer):
+    from langchain_core.messages import ChatMessage
+
+    with pytest.raises(BadInputError, match="known: system, developer, user, assistant, tool"):
+        render_prompt(tokenizer, [ChatMessage(role="im_end", content="x")])
 
 
 @given(

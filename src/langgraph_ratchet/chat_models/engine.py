@@ -31,7 +31,6 @@ _WINDOW_S = 0.003
 """An idle engine waits this long for one more request before it starts."""
 _PATIENCE_S = 0.02
 """A running engine lets a few requests gather before it interrupts the batch for them, but not for longer."""
-_SHARE = 4
 _CLOSE_S = 10.0
 
 
@@ -163,7 +162,7 @@ class Engine:
                 return []
             rows = len(self._batch.rows)
             late = time.monotonic() - self._waiting[0].arrived > _PATIENCE_S
-            if rows and not late and len(self._waiting) * _SHARE < rows:
+            if rows and not late and len(self._waiting) * 4 < rows:
                 return []
             adapter = self._batch.adapter if rows else self._waiting[0].adapter
             chosen: list[Request] = []

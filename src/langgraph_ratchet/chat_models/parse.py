@@ -43,18 +43,18 @@ def parse_reply(
         completion_ids: what the model produced, its end-of-turn token included.
         tools: the tools that were offered, in OpenAI's shape; arguments are cast to their schemas.
     """
-    template = getattr(tokenizer, "response_template", None)
-    if template is None:
+    readings = _readings(tokenizer)
+    if not readings:
         return ParsedReply(clean_text(tokenizer.decode(completion_ids, skip_special_tokens=True)).strip())
     # The parser drops everything but the last assistant turn of the prompt.
     prompt, text = str(tokenizer.decode(prompt_ids)), str(tokenizer.decode(completion_ids))
     offered = [dict(tool) for tool in tools or ()] or None
-    for reading in (template, _lenient(template)):
+    for reading in readings:
         try:
             message = tokenizer.parse_response(text, reading, prefix=prompt, tools=offered)
         except (ValueError, TypeError, KeyError):
             continue
-        return _reply(clean_json(message), _call_markers(tokenizer, template))
+        return _reply(clean_json(message), _call_markers(tokenizer))
     raw = clean_text(tokenizer.decode(completion_ids, skip_special_tokens=True)).strip()
     return ParsedReply(raw, invalid_tool_calls=(_invalid(None, raw, "the reply does not have the model's own format"),))
 
@@ -92,6 +92,19 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def _readings(tokenizer: "PreTrainedTokenizerBase") -> tuple[Any, ...]:
+    """The response template as it is and a lenient one, compiled once; none where the model has no template."""
+    template = getattr(tokenizer, "response_template", None)
+    known: tuple[Any, tuple[Any, ...]] | None = tokenizer.__dict__.get("_ratchet_readings")
+    if known is None or known[0] is not template:
+        from transformers.utils.chat_parsing.response_templates import load_response_template
+
+        readings = (template, _lenient(template)) if template else ()
+        known = (template, tuple(load_response_template(reading) for reading in readings))
+        tokenizer.__dict__["_ratchet_readings"] = known
+    return known[1]
+
+
 def _lenient(template: dict[str, Any]) -> dict[str, Any]:
     """The template with JSON that does not parse left as text, so that the rest of the reply can still be read."""
     lenient = copy.deepcopy(template)
@@ -101,9 +114,9 @@ def _lenient(template: dict[str, Any]) -> dict[str, Any]:
     return lenient
 
 
-def _call_markers(tokenizer: "PreTrainedTokenizerBase", template: dict[str, Any]) -> list[str]:
+def _call_markers(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
     """The control tokens that the template expects around tool calls; one that is left in the content is a mistake."""
-    part = template["fields"].get("tool_calls", {})
+    part = tokenizer.response_template["fields"].get("tool_calls", {})
     text = json.dumps([part.get(key) for key in ("open", "open_pattern", "close", "close_pattern")], ensure_ascii=False)
     text = text.replace("\\\\", "\\")
     return [token for token in control_tokens(tokenizer) if token in text or re.escape(token) in text]

@@ -1,14 +1,17 @@
 """Messages to token ids through the model's own chat template, with other people's text unable to forge a turn."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, ChatMessage, ToolMessage, convert_to_messages
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langgraph_ratchet.core.errors import BadInputError, ToolCallingError
-from langgraph_ratchet.core.ids import clean_text
+from langgraph_ratchet.core.ids import clean_json, clean_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -17,6 +20,7 @@ Messages = Sequence[BaseMessage | AnyMessage | dict[str, Any] | tuple[str, str]]
 """Messages as LangChain takes them: objects, OpenAI dictionaries or (role, text) pairs."""
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool", "function": "tool"}
+_KNOWN_ROLES = ("system", "developer", "user", "assistant", "tool")
 _PROBE = {
     "name": "ratchet_probe_tool",
     "description": "",
@@ -116,20 +120,23 @@ def neutralise(text: str, special_tokens: Sequence[str]) -> str:
     A space can complete another token only if that token contains one, so this is repeated until nothing is found.
     Markers that a template writes as ordinary text, not as tokens, are not known here and are left as they are.
     """
-    while found := [token for token in special_tokens if token in text]:
-        for token in found:
-            text = text.replace(token, f"{token[0]} {token[1:]}" if len(token) > 1 and " " not in token[:2] else " ")
+    pattern = _any_of(tuple(special_tokens))
+    while pattern.search(text):
+        text = pattern.sub(_broken, text)
     return text
 
 
 def renders_tools(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether the chat template shows offered tools to the model at all."""
-    if not tokenizer.chat_template:
-        return False
-    try:
-        return str(_PROBE["name"]) in _render(tokenizer, [("user", "?")], [{"type": "function", "function": _PROBE}])
-    except BadInputError:
-        return False
+    known: tuple[Any, bool] | None = tokenizer.__dict__.get("_ratchet_renders_tools")
+    if known is None or known[0] != tokenizer.chat_template:
+        try:
+            text = _render(tokenizer, [("user", "?")], [{"type": "function", "function": _PROBE}])
+        except BadInputError:
+            text = ""
+        known = (tokenizer.chat_template, str(_PROBE["name"]) in text)
+        tokenizer.__dict__["_ratchet_renders_tools"] = known
+    return known[1]
 
 
 def require_tool_calling(tokenizer: "PreTrainedTokenizerBase", name: str) -> None:
@@ -155,7 +162,7 @@ def _render(
     rows = _harmless(to_template_messages(messages), control)
     if not rows:
         raise BadInputError("a chat model was called with no messages: give at least one")
-    offered = _harmless(to_template_tools(tools), control)
+    offered = _harmless_tools(orjson.dumps(clean_json(to_template_tools(tools))), control) if tools else None
     try:
         text = tokenizer.apply_chat_template(rows, tools=offered, add_generation_prompt=prompt, tokenize=False)
     except (TemplateError, TypeError, ValueError) as error:
@@ -164,7 +171,18 @@ def _render(
     return str(text)
 
 
-def _harmless(value: Any, control: Sequence[str]) -> Any:
+@lru_cache(maxsize=256)
+def _harmless_tools(tools: bytes, control: tuple[str, ...]) -> Any:
+    """Tools, as JSON in their own order, made harmless. The same few are offered in call after call."""
+    return _harmless(orjson.loads(tools), control)
+
+
+@lru_cache(maxsize=16)
+def _any_of(tokens: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, tokens)) or r"(?!)")
+
+
+def _harmless(value: Any, control: tuple[str, ...]) -> Any:
     """`value` with every string in it, keys included, clean and neutral."""
     if isinstance(value, str):
         return neutralise(clean_text(value), control)
@@ -173,6 +191,11 @@ def _harmless(value: Any, control: Sequence[str]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_harmless(item, control) for item in value]
     return value
+
+
+def _broken(match: re.Match[str]) -> str:
+    token = match.group()
+    return f"{token[0]} {token[1:]}" if len(token) > 1 and " " not in token[:2] else " "
 
 
 def _encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
@@ -188,7 +211,11 @@ def _up_to_end_of_turn(tokenizer: "PreTrainedTokenizerBase", ids: list[int]) -> 
 
 
 def _role(message: BaseMessage) -> str:
-    return message.role if isinstance(message, ChatMessage) else _ROLES.get(message.type, message.type)
+    role = message.role if isinstance(message, ChatMessage) else _ROLES.get(message.type, message.type)
+    if role not in _KNOWN_ROLES:
+        # Templates write roles into control tokens, so a role must not come from anybody.
+        raise BadInputError(f"a message has the role {role!r}; known: {', '.join(_KNOWN_ROLES)}")
+    return role
 
 
 def _calls(message: AIMessage) -> dict[str, Any]:
