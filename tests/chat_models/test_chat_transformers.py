@@ -219,6 +219,18 @@ def test_langsmith_knows_the_model(model):
     assert (params["ls_provider"], params["ls_model_name"], params["ls_temperature"]) == ("ratchet", model.model, 0.5)
 
 
+async def test_the_event_loop_is_not_held_up(model_folder, adapter_folders):
+    """LangGraph's development server refuses a graph that blocks its loop, with this very detector."""
+    blockbuster = pytest.importorskip("blockbuster")
+
+    fresh = ChatTransformers(model=f"local:{model_folder}", device="cpu", max_tokens=3, dtype="bfloat16")
+    with blockbuster.blockbuster_ctx():
+        first = await fresh.ainvoke("?", adapter=str(adapter_folders[0]))
+        others = [chunk async for chunk in fresh.astream("?")]
+    assert first.usage_metadata
+    assert others
+
+
 async def test_a_cancelled_task_leaves_the_engine_free(model):
     task = asyncio.create_task(model.ainvoke("?", temperature=1.0, max_tokens=450, seed=1))
     await asyncio.sleep(0.05)

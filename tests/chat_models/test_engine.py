@@ -185,12 +185,16 @@ def test_two_adapters_take_turns_and_none_starves(engine, adapters):
 
 def test_a_cancelled_call_leaves_the_batch(base):
     engine = Engine(base)
-    request = Request(prompts(1, seed=12)[0], 400, stopped=lambda ids: time.sleep(0.005) or False)
+    written: list[int] = []
+    request = Request(
+        prompts(1, seed=12)[0], 400, 1.0, 1, stopped=lambda ids: written.append(len(ids)) or time.sleep(0.02)
+    )
     engine.submit(request)
     wait_until(lambda: engine._batch.rows)
     request.future.cancel()
     assert engine.submit(Request(prompts(1, seed=13)[0], 3)).result(timeout=20).ids
     wait_until(lambda: not engine._batch.rows)
+    assert len(written) < 300
     engine.close()
 
 

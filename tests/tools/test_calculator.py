@@ -2,8 +2,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from langchain_core.tools import ToolException
 
 from langgraph_ratchet.tools.calculator import calculate

@@ -1,8 +1,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from langchain_core.tools import ToolException
 
 from langgraph_ratchet.tools.clock import tell

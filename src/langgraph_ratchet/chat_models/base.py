@@ -166,6 +166,10 @@ def _load(name: str, path: Path, dtype: str, device: str) -> Base:
         raise BadInputError(f"model {name!r} could not be loaded from {path}: {error}") from error
     if getattr(tokenizer, "response_template", None) is None and _calls_in_tagged_json(tokenizer.chat_template):
         tokenizer.response_template = _TAGGED_JSON
+    if backend := getattr(tokenizer, "backend_tokenizer", None):
+        # A call that has to undo these while another thread encodes makes the tokenizer raise.
+        backend.no_padding()
+        backend.no_truncation()
     network: torch.nn.Module = model
     network.to(device).eval().requires_grad_(False)
     return Base(name=name, path=path, model=model, tokenizer=tokenizer, fingerprint=fingerprint)

@@ -26,7 +26,8 @@ _SHARED_AHEAD = 32
 _WORTH_WAITING = 8
 """A row with no more than these left to read does not wait."""
 _KV_BYTES = 2 << 30
-_PREFIX_BYTES = 128 << 20
+_PREFIX_BYTES = 96 << 20
+_PREFIX_ADAPTERS = 3
 
 
 @dataclass(frozen=True)
@@ -180,11 +181,10 @@ class Batch:
                 self.rows[slot] = last
 
     def _prefixes_of(self, adapter: Adapter | None) -> Prefixes:
-        if adapter not in self._prefixes:
-            # Adapters come and go; what the last few read is enough.
-            for old in list(self._prefixes)[:-1]:
-                del self._prefixes[old]
-            self._prefixes[adapter] = Prefixes(_PREFIX_BYTES)
+        # Put back at the end, so that the first of too many is the one not used for longest.
+        self._prefixes[adapter] = self._prefixes.pop(adapter, None) or Prefixes(_PREFIX_BYTES)
+        if len(self._prefixes) > _PREFIX_ADAPTERS:
+            del self._prefixes[next(iter(self._prefixes))]
         return self._prefixes[adapter]
 
 

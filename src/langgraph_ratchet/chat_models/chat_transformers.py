@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 from langchain_core.runnables import Runnable, run_in_executor
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from langgraph_ratchet.chat_models.base import Base
     from langgraph_ratchet.chat_models.batch import Completion
     from langgraph_ratchet.chat_models.engine import Engine, Request
+
+
+_identity: ContextVar[tuple[int, dict[str, Any]]] = ContextVar("ratchet_identity", default=(0, {}))
+"""Identifying parameters that were looked up for the running async call, and the `id` of their model."""
 
 
 class ChatTransformers(BaseChatModel):
@@ -114,8 +119,21 @@ class ChatTransformers(BaseChatModel):
     def _llm_type(self) -> str:
         return "ratchet-transformers"
 
+    async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
+        """As `generate`. What the model is gets looked up in a thread first: it reads files, and the loop must not."""
+        identity = await run_in_executor(None, self._identify)
+        token = _identity.set((id(self), identity))
+        try:
+            return await super().agenerate(messages, *args, **kwargs)
+        finally:
+            _identity.reset(token)
+
     @property
     def _identifying_params(self) -> dict[str, Any]:
+        owner, identity = _identity.get()
+        return identity if owner == id(self) else self._identify()
+
+    def _identify(self) -> dict[str, Any]:
         adapter = self._resolve(self.adapter)
         return {
             "model_name": self.model,
@@ -161,7 +179,8 @@ class ChatTransformers(BaseChatModel):
     ) -> ChatResult:
         # Loading a model, reading an adapter and rendering must not hold up the event loop; waiting needs no thread.
         call = await run_in_executor(None, self._prepare, messages, stop, kwargs)
-        completion = await asyncio.wrap_future(call.submit())
+        future = await run_in_executor(None, call.submit)
+        completion = await asyncio.wrap_future(future)
         return self._result(call, completion)
 
     def _prepare(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> "_Call":

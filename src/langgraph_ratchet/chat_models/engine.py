@@ -164,14 +164,17 @@ class Engine:
             late = time.monotonic() - self._waiting[0].arrived > _PATIENCE_S
             if rows and not late and len(self._waiting) * 4 < rows:
                 return []
-            adapter = self._batch.adapter if rows else self._waiting[0].adapter
+            # Whoever waits longest decides which adapter runs next, so none starves; all who want the same join.
+            adapter = self._waiting[0].adapter
+            if rows and adapter != self._batch.adapter:
+                return []
             chosen: list[Request] = []
-            while self._waiting and self._waiting[0].adapter == adapter:
-                request = self._waiting[0]
+            for request in [waiting for waiting in self._waiting if waiting.adapter == adapter]:
                 lengths = [len(item.prompt_ids) + item.max_tokens for item in (*chosen, request)]
                 if rows + len(chosen) >= request.max_batch or not self._batch.fits(lengths):
                     break
-                chosen.append(self._waiting.popleft())
+                chosen.append(request)
+                self._waiting.remove(request)
             return chosen
 
     def _join(self, requests: list[Request]) -> None:

@@ -200,7 +200,7 @@ def _broken(match: re.Match[str]) -> str:
 
 def _encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     # The template has written every control token, the first one included.
-    return list(tokenizer.encode(text, add_special_tokens=False))
+    return list(tokenizer.encode(text, add_special_tokens=False, verbose=False))
 
 
 def _up_to_end_of_turn(tokenizer: "PreTrainedTokenizerBase", ids: list[int]) -> list[int]:

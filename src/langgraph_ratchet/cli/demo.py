@@ -88,6 +88,7 @@ def peak_rss_mib() -> float:
 
 def _services(scratch: Path) -> "Services":
     from langgraph_ratchet.improvement.graph import make_services
+    from langgraph_ratchet.reasoning.budgets import Budgets
     from langgraph_ratchet.registry import Registry
     from langgraph_ratchet.traces.store import TraceStore
 
@@ -96,6 +97,9 @@ def _services(scratch: Path) -> "Services":
         store=TraceStore(f"sqlite:///{scratch / 'traces.db'}"),
         registry=Registry(scratch / "models"),
         folder=scratch,
+        # The hardest problem takes 4 tool calls, 8 after a revision. A run that loops would make every prompt of its
+        # batch as wide as its own, and the demo is to stay under 3 GiB.
+        budgets=Budgets(calls=28, tool_calls=10),
     )
 
 
