@@ -182,7 +182,8 @@ class Batch:
 
     def _prefixes_of(self, adapter: Adapter | None) -> Prefixes:
         # Put back at the end, so that the first of too many is the one not used for longest.
-        self._prefixes[adapter] = self._prefixes.pop(adapter, None) or Prefixes(_PREFIX_BYTES)
+        known = adapter in self._prefixes
+        self._prefixes[adapter] = self._prefixes.pop(adapter) if known else Prefixes(_PREFIX_BYTES)
         if len(self._prefixes) > _PREFIX_ADAPTERS:
             del self._prefixes[next(iter(self._prefixes))]
         return self._prefixes[adapter]
