@@ -185,10 +185,9 @@ def test_two_adapters_take_turns_and_none_starves(engine, adapters):
 
 def test_a_cancelled_call_leaves_the_batch(base):
     engine = Engine(base)
+    prompt = next(p for p in prompts(20, seed=12) if engine.submit(Request(p, 400)).result().cut)
     written: list[int] = []
-    request = Request(
-        prompts(1, seed=12)[0], 400, 1.0, 1, stopped=lambda ids: written.append(len(ids)) or time.sleep(0.02)
-    )
+    request = Request(prompt, 400, stopped=lambda ids: written.append(len(ids)) or time.sleep(0.02))
     engine.submit(request)
     wait_until(lambda: engine._batch.rows)
     request.future.cancel()

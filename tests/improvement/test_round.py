@@ -15,6 +15,8 @@ from langgraph_ratchet.improvement.summary import summarize
 from langgraph_ratchet.problems.generate import generate
 from langgraph_ratchet.problems.suites import load_suite
 
+pytestmark = pytest.mark.slow
+
 ORDER = "diagnose propose roll_out grade curate train evaluate gate approve promote".split()
 
 

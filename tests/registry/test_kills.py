@@ -13,6 +13,8 @@ from langgraph_ratchet.core.errors import BadInputError
 from langgraph_ratchet.core.model_version import ModelVersion
 from langgraph_ratchet.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 Add = Callable[..., ModelVersion]
 Fork = Callable[[Callable[[], None]], int]
 CHANGING = ("open", "write", "fsync", "replace", "rename", "mkdir")

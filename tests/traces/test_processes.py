@@ -16,6 +16,8 @@ from langgraph_ratchet.core.trace import Trace
 from langgraph_ratchet.traces.recorder import Recorder
 from langgraph_ratchet.traces.store import TraceStore
 
+pytestmark = pytest.mark.slow
+
 Fork = Callable[[Callable[[], None]], int]
 CALLS_PER_RUN = 4
 

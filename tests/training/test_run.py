@@ -20,6 +20,8 @@ from langgraph_ratchet.training.job import Job, Lora
 from langgraph_ratchet.training.result import Files, read_failure, write_failure
 from langgraph_ratchet.training.run import run_job
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def job(base_dir: Path, rows, make_dataset, tmp_path: Path) -> Job:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 _COLUMN_STEP = 32
+_SPARE_BYTES = 128 << 20
 _ATTENTION = ("full_attention", "sliding_attention")
 
 
@@ -59,7 +60,10 @@ class KeyValues(Cache):  # type: ignore[misc]  # transformers is not followed
             has_rows = has_columns = 0
         if rows <= has_rows and wanted <= has_columns:
             return
-        block = self._new(max(rows, has_rows), max(wanted, has_columns))
+        columns = max(wanted, has_columns)
+        # Rows that nobody uses are carried along only while that is cheap: one long row must not widen them all.
+        spare = has_rows if has_rows * columns * self.bytes_per_token <= _SPARE_BYTES else 0
+        block = self._new(max(rows, spare), columns)
         if keep:
             block[:, :, :keep, :, :has_columns] = self._block[:, :, :keep]
         self._block = block

@@ -87,15 +87,18 @@ def peak_rss_mib() -> float:
 
 
 def _services(scratch: Path) -> "Services":
+    from langgraph_ratchet.chat_models.chat_transformers import ChatTransformers
     from langgraph_ratchet.improvement.graph import make_services
     from langgraph_ratchet.reasoning.budgets import Budgets
     from langgraph_ratchet.registry import Registry
     from langgraph_ratchet.traces.store import TraceStore
 
+    registry = Registry(scratch / "models")
     return make_services(
-        "pocket",
+        # Its longest sensible reply has 50 tokens.
+        lambda adapter: ChatTransformers(model="pocket", adapter=adapter, registry=registry.root, max_tokens=96),
         store=TraceStore(f"sqlite:///{scratch / 'traces.db'}"),
-        registry=Registry(scratch / "models"),
+        registry=registry,
         folder=scratch,
         # The hardest problem takes 4 tool calls, 8 after a revision. A run that loops would make every prompt of its
         # batch as wide as its own, and the demo is to stay under 3 GiB.
