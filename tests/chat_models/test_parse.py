@@ -75,7 +75,7 @@ def test_a_good_call_beside_a_broken_one_is_kept(tokenizer):
 def test_bytes_that_are_no_text_are_cleaned(tokenizer):
     ids = tokenizer.encode("é", add_special_tokens=False)[:1]
     content = parse_reply(tokenizer, [], ids).content
-    content.encode("utf-8")
+    assert content.encode("utf-8").decode("utf-8") == content
 
 
 def test_calls_as_one_json_object(tokenizer):
