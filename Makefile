@@ -10,6 +10,9 @@ export RATCHET_TEST_DATA ?= $(abspath $(wildcard ../shared/data))
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# A process for each core; a file's tests stay together, since they share what is dear to make. PARALLEL= turns it off.
+PARALLEL ?= -n auto --dist loadfile
+
 # A stamp is newer than what it was installed from, so that a second call does nothing.
 MADE := $(VENV)/.made
 DEMO := $(VENV)/.installed-demo
@@ -22,10 +25,10 @@ demo: $(DEMO)  ## the whole loop on the pocket model, in minutes: no key, no GPU
 	@$(BIN)/ratchet demo $(ARGS)
 
 test: $(DEV)  ## the tests, slow ones left out
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-slow: $(DEV)  ## the slow tests only
-	@$(BIN)/python -m pytest -m slow $(ARGS) || { status=$$?; test $$status -eq 5 && echo "no slow tests"; }
+	@$(BIN)/python -m pytest $(PARALLEL) -m slow $(ARGS) || { status=$$?; test $$status -eq 5 && echo "no slow tests"; }
 
 lint: $(DEV)  ## ruff, mypy --strict on src, import contracts, README's tree
 	@status=0; \

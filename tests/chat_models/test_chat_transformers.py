@@ -240,6 +240,7 @@ async def test_a_cancelled_task_leaves_the_engine_free(model):
     assert (await model.ainvoke("?")).usage_metadata
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_a_waiting_caller(model_folder):
     """In a process of its own: the main thread waits for a slow call when the signal comes, and the process ends."""
     script = f"""

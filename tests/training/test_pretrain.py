@@ -86,6 +86,7 @@ def test_resumed_run_sees_the_same_batches_and_ends_with_the_same_weights(
     assert same_weights(tmp_path, uninterrupted)
 
 
+@pytest.mark.slow
 def test_killed_process_goes_on(data_dir, model_dir, uninterrupted: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "langgraph_ratchet.training.pretrain", data_dir, model_dir, tmp_path]
     options = ["--tokens", "6000", "--batch-tokens", "120", "--lr", "5e-3", "--seed", "7", "--checkpoint-every-s", "0"]
