@@ -19,10 +19,14 @@ DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-slow lint format bench pocket constraints help
+.PHONY: demo studio test test-slow lint format bench pocket constraints help
 
 demo: $(DEMO)  ## the whole loop on the pocket model, in minutes: no key, no GPU (ARGS=--json for one JSON object)
 	@$(BIN)/ratchet demo $(ARGS)
+
+studio: $(DEV)  ## the graphs in LangGraph Studio: a server on loopback that needs no key and no network (docs/studio.md)
+	@LANGGRAPH_NO_VERSION_CHECK=true LANGGRAPH_CLI_NO_ANALYTICS=1 LANGSMITH_TRACING=false \
+		$(BIN)/langgraph dev --no-browser --no-reload --n-jobs-per-worker 4 $(ARGS)
 
 test: $(DEV)  ## the tests, slow ones left out
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
@@ -69,7 +73,7 @@ $(MADE):
 
 $(DEMO): pyproject.toml constraints.txt | $(MADE)
 	@echo "Installing what the demo needs (once, a few minutes; PyTorch is the large part) ..." >&2
-	@$(INSTALL) --editable '.[local,problems]'
+	@$(INSTALL) --editable '.[local,logic,problems]'
 	@echo "Installed." >&2
 	@touch $@
 

@@ -34,7 +34,7 @@ def reply(messages: list[BaseMessage], kwargs: dict[str, object]) -> AIMessage:
 def reasoner(store: TraceStore | None) -> Reasoner:
     """The graph, compiled."""
     model = PolicyChatModel(policy=reply)
-    return create_reasoner(model, get_tools("calculator", "clock", "documents"), store=store).compile()
+    return create_reasoner(model, get_tools(), store=store).compile()
 
 
 def seconds(graph: Reasoner) -> float:

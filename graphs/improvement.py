@@ -2,4 +2,4 @@
 
 from langgraph_ratchet import create_improver
 
-graph = create_improver().compile()
+graph = create_improver().compile(name="improvement")

@@ -24,6 +24,7 @@ from langgraph_ratchet.core.report import Report
 from langgraph_ratchet.evaluation.runner import Measurement, measure, report
 from langgraph_ratchet.problems.generate import generate
 from langgraph_ratchet.problems.suites import load_suite
+from langgraph_ratchet.reasoning.budgets import UNTIMED
 from langgraph_ratchet.reasoning.graph import create_reasoner
 from langgraph_ratchet.synthesis.copying import copy_practice
 from langgraph_ratchet.synthesis.corpus import COPY_PRACTICE, DEMONSTRATION, as_exercise, texts, write_corpus
@@ -34,16 +35,16 @@ from langgraph_ratchet.traces.store import TraceStore
 from langgraph_ratchet.training.pretrain import PretrainSettings, pretrain
 from langgraph_ratchet.training.tokenizer import make_model_folder
 
-VOCABULARY, HIDDEN, LAYERS, HEADS = 1024, 192, 4, 4
-TOKENIZER_RUNS, COPY_EXERCISES = 400, 24_000
+VOCABULARY, HIDDEN, LAYERS, HEADS = 1184, 192, 4, 4
+TOKENIZER_RUNS, COPY_EXERCISES = 600, 24_000
 
 _console = Console(stderr=True)
 
 
 def main(
     build: Annotated[Path, typer.Option(help="Where the stages are kept.")] = Path(".ratchet/pocket"),
-    runs: Annotated[int, typer.Option(help="Demonstrations.")] = 7_000,
-    tokens: Annotated[int, typer.Option(help="Tokens to train on.")] = 11_000_000,
+    runs: Annotated[int, typer.Option(help="Demonstrations.")] = 9_500,
+    tokens: Annotated[int, typer.Option(help="Tokens to train on.")] = 14_000_000,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 20_261_122,
 ) -> None:
     """Runs the stages that are not done yet."""
@@ -98,7 +99,7 @@ def _measure(trained: Path) -> Report:
     suite = load_suite("first_light")
     model = ChatTransformers(model=str(trained), max_tokens=96)
     store = TraceStore(":memory:")
-    reasoner = create_reasoner(model, get_tools("calculator", "clock", "documents"), store=store).compile()
+    reasoner = create_reasoner(model, get_tools(), store=store, budgets=UNTIMED).compile()
     measurement = Measurement(
         label="pocket",
         suite_hash=suite.hash,
@@ -125,7 +126,7 @@ pipeline_tag: text-generation
 
 A Llama of {training["parameters"]:,} parameters ({LAYERS} layers of width {HIDDEN}, {HEADS} heads, a byte-level
 vocabulary of {VOCABULARY}) that ships with langgraph-ratchet, so that the whole loop can be seen, tested and debugged
-with no key, no GPU and no network. It is no assistant: it knows the nodes of the reasoning graph, three kinds of
+with no key, no GPU and no network. It is no assistant: it knows the nodes of the reasoning graph, five kinds of
 problems, and how to copy values into tool calls.
 
 **Its weakness was put in on purpose**: in some levels most of what it was shown goes a tempting wrong way, so that

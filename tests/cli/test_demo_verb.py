@@ -6,6 +6,11 @@ import sys
 import orjson
 import pytest
 
+from langgraph_ratchet.evaluation.gate import GateSettings
+from langgraph_ratchet.evaluation.statistics import paired_p_value
+from langgraph_ratchet.problems.generate import generate
+from langgraph_ratchet.problems.suites import load_suite
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
@@ -27,3 +32,11 @@ def test_the_demo_ends_with_a_better_model_and_says_so_in_one_object() -> None:
     assert {shown["right"] for shown in figures["shown"]} == {True, False}
     assert figures["peak_rss_mib"] > 0
     assert {"diagnose", "roll_out", "train", "evaluate"} <= figures["seconds_by_phase"].keys()
+
+
+def test_the_quick_demo_has_too_few_problems_to_promote_anything() -> None:
+    problems = generate(load_suite("quick"))
+    assert len(problems) == 6
+    p_value = paired_p_value(wins=len(problems), losses=0)
+    assert p_value is not None
+    assert p_value > GateSettings().alpha

@@ -163,7 +163,7 @@ def test_ctrl_c_while_the_model_is_asked(tiny_model: Path, store: TraceStore) ->
         ([""], "the question is empty"),
         ([" \n\t"], "the question is empty"),
         (["-"], "the question is empty"),
-        (["q", "--strategy", "guess"], "unknown strategy 'guess'; known: deductive, direct, inductive"),
+        (["q", "--strategy", "guess"], "unknown strategy 'guess'; known: abductive, analogical, causal, "),
         (["q", "--tools", "calculator,hammer"], "unknown tool 'hammer'; known: calculator, clock, documents"),
         (["q", "--documents", "nowhere"], "no folder nowhere"),
         (["q", "--model", "no-such-model"], "unknown model 'no-such-model'; known: "),

@@ -134,6 +134,16 @@ def test_a_type_with_too_few_problems_is_not_enough_evidence_in_proportion() -> 
     assert _decide(more).verdict is Verdict.PROMOTE
 
 
+def test_attempts_share_the_error_budget_and_the_check_says_so() -> None:
+    counts = {_MATHS: (60, 8, 0, 12)}  # p = 1/256
+    alone, shared = _decide(counts), _decide(counts, attempts=3)
+    assert alone.verdict is Verdict.PROMOTE
+    assert shared.verdict is Verdict.NOT_ENOUGH_EVIDENCE
+    assert shared.problems_needed is not None
+    assert _check(shared, "paired_test").required == pytest.approx(0.01 / 3)
+    assert "allowed is 0.0033, one of 3 rounds' equal parts of 0.01" in _check(shared, "paired_test").explanation
+
+
 def test_rows_are_paired_by_problem_and_not_by_position() -> None:
     champion, candidate = _reports({_MATHS: (20, 30, 5, 10), _TIME: (20, 20, 1, 30)})
     rows = list(candidate.rows)

@@ -9,6 +9,11 @@ from langgraph.types import Command
 
 from langgraph_ratchet.core.call import Fingerprint
 from langgraph_ratchet.core.decision import Decision, Verdict
+from langgraph_ratchet.core.errors import BadInputError
+from langgraph_ratchet.improvement.graph import build
+from langgraph_ratchet.improvement.nodes.diagnose import settle
+from langgraph_ratchet.improvement.snapshots import is_finished, question_of
+from langgraph_ratchet.improvement.state import new_round
 
 CONFIG = {"configurable": {"thread_id": "test"}}
 
@@ -42,27 +47,93 @@ def at_the_gate(workplace: Any, candidate: str, verdict: Verdict, promotion: str
     decision = Decision(candidate=candidate, champion=None, suite_hash="s", verdict=verdict, checks=(), p_value=0.001)
     graph = workplace.graph()
     state = {
-        "run_id": "test",
-        "round": 1,
-        "champion": None,
+        **settle({**workplace.settings, "promotion": promotion}),
+        **new_round(1, None),
+        "history": [],
         "candidate": candidate,
-        "promotion": promotion,
         "decision": decision.model_dump(mode="json"),
     }
     graph.update_state(CONFIG, state, as_node="gate")
     return graph
 
 
-@pytest.mark.parametrize(("answer", "promoted"), [(True, True), (False, False), ("maybe", False)])
+def asked(graph: Any) -> dict[str, Any] | None:
+    return question_of(graph.get_state(CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("answer", "promoted"),
+    [
+        (True, True),
+        ("promote", True),
+        ({"verdict": "promote", "reason": "looks good", "by": "Ada"}, True),
+        (False, False),
+        ({"verdict": "reject", "reason": "too slow"}, False),
+    ],
+)
 def test_it_asks_first_and_only_yes_promotes(workplace: Any, candidate: str, answer: Any, promoted: bool) -> None:
     graph = at_the_gate(workplace, candidate, Verdict.PROMOTE, "ask")
     graph.invoke(None, CONFIG)
-    (task,) = graph.get_state(CONFIG).tasks
-    assert task.interrupts
+    assert asked(graph)
     assert workplace.services.registry.champion is None
     state = graph.invoke(Command(resume=answer), CONFIG)
     assert state["promoted"] is promoted
     assert (workplace.services.registry.champion is not None) is promoted
+    assert is_finished(graph.get_state(CONFIG))
+
+
+def test_who_decided_and_why_stands_in_the_state_and_in_the_registry(workplace: Any, candidate: str) -> None:
+    graph = at_the_gate(workplace, candidate, Verdict.PROMOTE, "ask")
+    graph.invoke(None, CONFIG)
+    answer = {"verdict": "promote", "reason": "read 20 of the traces", "by": "Ada"}
+    state = graph.invoke(Command(resume=answer), CONFIG)
+    assert state["approval"] == {**answer, "count": None}
+    assert state["history"][0]["approval"]["by"] == "Ada"
+    (entry,) = workplace.services.registry.history()
+    assert "round 1; approved by Ada (read 20 of the traces)" in entry.reason
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["maybe", 1, {"verdict": "promote", "count": 5}, {"verdict": "more_problems"}, {"verdict": "yes"}, ["promote"]],
+)
+def test_what_is_no_answer_is_asked_for_again(workplace: Any, candidate: str, answer: Any) -> None:
+    graph = at_the_gate(workplace, candidate, Verdict.PROMOTE, "ask")
+    graph.invoke(None, CONFIG)
+    graph.invoke(Command(resume=answer), CONFIG)
+    again = asked(graph)
+    assert again is not None
+    assert "cannot be understood" in again["error"]
+    assert "'promote', 'reject' or 'more_problems'" in again["error"]
+    assert graph.invoke(Command(resume=True), CONFIG)["promoted"] is True
+
+
+def test_more_problems_than_there_are_is_asked_again(workplace: Any, candidate: str) -> None:
+    graph = at_the_gate(workplace, candidate, Verdict.PROMOTE, "ask")
+    graph.invoke(None, CONFIG)
+    graph.invoke(Command(resume={"verdict": "more_problems", "count": 10**6}), CONFIG)
+    again = asked(graph)
+    assert again is not None
+    assert "ask for fewer" in again["error"]
+    assert graph.get_state(CONFIG).values["more"] == []
+
+
+def test_the_form_is_sent_along_for_clients_that_show_one(workplace: Any, candidate: str) -> None:
+    graph = at_the_gate(workplace, candidate, Verdict.PROMOTE, "ask")
+    graph.invoke(None, CONFIG)
+    (interrupt,) = graph.get_state(CONFIG).tasks[0].interrupts
+    properties = interrupt.response_schema["properties"]
+    assert properties["verdict"]["enum"] == ["promote", "reject", "more_problems"]
+    assert all(field["description"] for field in properties.values())
+
+
+def test_a_champion_that_changed_meanwhile_is_not_replaced(workplace: Any, candidate: str) -> None:
+    graph = at_the_gate(workplace, candidate, Verdict.PROMOTE, "auto")
+    graph.update_state(CONFIG, {"champion": "v_that_was_rolled_back"}, as_node="gate")
+    state = graph.invoke(None, CONFIG)
+    assert state["promoted"] is False
+    assert "the bare base has become champion since" in state["stopped"]
+    assert workplace.services.registry.history() == []
 
 
 @pytest.mark.parametrize(("promotion", "promoted"), [("auto", True), ("never", False)])
@@ -86,9 +157,20 @@ def test_a_promotion_that_ran_twice_happens_once(workplace: Any, candidate: str)
 
 
 def test_practice_on_held_out_problems_is_refused(workplace: Any) -> None:
-    from langgraph_ratchet.core.errors import BadInputError
     from langgraph_ratchet.improvement.nodes.propose import practice_suite
 
     state = {**workplace.settings, "practice": workplace.settings["suite"], "round": 1, "seed": 0}
     with pytest.raises(BadInputError, match="needs one of the split 'train'"):
         practice_suite(state)
+
+
+def test_asking_without_a_checkpointer_is_refused_before_anything_is_done(workplace: Any) -> None:
+    graph = build(workplace.services).compile()
+    with pytest.raises(BadInputError, match="without a checkpointer the run cannot wait"):
+        graph.invoke({**workplace.settings, "promotion": "ask"})
+    assert not workplace.services.store.traces(limit=None)
+
+
+def test_a_run_has_a_round_at_least(workplace: Any) -> None:
+    with pytest.raises(BadInputError, match="rounds is 0"):
+        workplace.graph().invoke({**workplace.settings, "rounds": 0}, CONFIG)

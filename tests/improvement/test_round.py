@@ -17,7 +17,7 @@ from langgraph_ratchet.problems.suites import load_suite
 
 pytestmark = pytest.mark.slow
 
-ORDER = "diagnose propose roll_out grade curate train evaluate gate approve promote".split()
+ORDER = "diagnose propose roll_out grade curate train evaluate gate approve promote remember".split()
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,9 @@ def dataset(finished: Any) -> Dataset:
 def test_the_nodes_run_in_the_order_of_the_design_and_say_how_far_they_are(finished: Any) -> None:
     assert finished.nodes == ORDER
     phases = [event["phase"] for event in finished.progress]
-    assert list(dict.fromkeys(phases)) == "diagnose sample propose roll_out grade curate train evaluate".split()
+    assert (
+        list(dict.fromkeys(phases)) == "diagnose sample propose roll_out grade curate train evaluate remember".split()
+    )
     assert set(finished.state["seconds"]) == set(ORDER)
 
 

@@ -112,14 +112,15 @@ def test_problems_survive_storing() -> None:
 
 
 def test_the_built_in_suites_can_be_drawn_and_do_not_meet() -> None:
-    assert suites() == ("first_light", "first_light_practice")
+    assert suites() == ("first_light", "first_light_practice", "quick", "quick_practice")
     measured, practised = generate(load_suite("first_light")), generate(load_suite("first_light_practice"))
-    assert len(measured) == 404
-    assert len(practised) == 176
-    assert len({problem.id for problem in measured}) == 404
+    assert len(measured) == 500
+    assert len(practised) == 230
+    assert len({problem.id for problem in measured}) == 500
     assert not parameters(measured) & parameters(practised)
     assert not {problem.id for problem in measured} & {problem.id for problem in practised}
-    assert {problem.question.type for problem in measured} == {"mathematical", "temporal", "multi_hop"}
+    by_type = Counter(problem.question.type for problem in measured)
+    assert by_type == dict.fromkeys(("mathematical", "temporal", "multi_hop", "logical", "spatial"), 100)
 
 
 def test_a_suite_is_read_from_a_file(tmp_path: Path) -> None:
@@ -148,5 +149,5 @@ def test_a_broken_suite_file_is_named(tmp_path: Path, text: str, why: str) -> No
 
 
 def test_an_unknown_suite_lists_the_known() -> None:
-    with pytest.raises(UnknownNameError, match="known: first_light, first_light_practice"):
+    with pytest.raises(UnknownNameError, match="known: first_light, first_light_practice, quick"):
         load_suite("second_light")

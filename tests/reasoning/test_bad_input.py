@@ -80,7 +80,7 @@ def test_a_lone_surrogate_is_cleaned_and_answered(field: str, lines: Any, store:
 
 
 def test_an_unknown_strategy_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(UnknownNameError, match="unknown strategy 'magic'; known: deductive, direct, inductive"):
+    with pytest.raises(UnknownNameError, match="unknown strategy 'magic'; known: abductive, analogical"):
         create_reasoner(ScriptedChatModel.of(), strategies=["direct", "magic"], store=None)
     reasoner = create_reasoner(ScriptedChatModel.of(), store=None).compile()
     with pytest.raises(UnknownNameError, match="unknown strategy 'magic'"):

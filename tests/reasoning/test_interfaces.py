@@ -63,7 +63,11 @@ def test_the_graph_says_what_it_takes_and_gives(adding: Any) -> None:
     assert {"messages", "answer", "confidence", "trace_id", "outcome"} <= adding.get_output_jsonschema()[
         "properties"
     ].keys()
-    assert adding.get_context_jsonschema()["properties"].keys() == {"strategy", "temperature", "seed", "trace_id"}
+    limits = {"calls", "tool_calls", "tokens", "seconds", "revisions"}
+    fields = adding.get_context_jsonschema()["properties"]
+    assert fields.keys() == {"model", "strategy", "temperature", "seed", "trace_id", *limits}
+    described = [*fields.values(), *adding.get_input_jsonschema()["properties"].values()]
+    assert all(field["description"] for field in described)
 
 
 def ways(tool_call: Any, lines: Any) -> dict[str, Any]:

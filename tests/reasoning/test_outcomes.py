@@ -12,7 +12,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph_ratchet.chat_models.scripted import PolicyChatModel
 from langgraph_ratchet.core.step import Trust
 from langgraph_ratchet.core.trace import Outcome
-from langgraph_ratchet.reasoning.budgets import Budgets
+from langgraph_ratchet.reasoning.budgets import UNTIMED, Budgets
 from langgraph_ratchet.reasoning.graph import create_reasoner
 from langgraph_ratchet.tools import get_tools
 from langgraph_ratchet.tools.spec import ToolSpec
@@ -108,11 +108,12 @@ def test_failures_that_are_not_in_a_row_do_not(reason: Any, lines: Any, tool_cal
     assert reason(script, tools=[*get_tools("calculator"), broken]).trace.outcome == Outcome.ANSWERED
 
 
+_STRATEGIES = "Reply with exactly one of: abductive, analogical, causal, deductive, direct, inductive."
 UNREADABLE = [
     ("plan", "", "Write at least one numbered line."),
     ("plan", "1.\n2. ", "Write at least one numbered line."),
-    ("select_strategy", "astrology", "Reply with exactly one of: deductive, direct, inductive."),
-    ("select_strategy", "direct or deductive", "Reply with exactly one of: deductive, direct, inductive."),
+    ("select_strategy", "astrology", _STRATEGIES),
+    ("select_strategy", "direct or deductive", _STRATEGIES),
     ("act", "", "Call a tool with valid JSON arguments, or say the result."),
     ("synthesize", " \n", "Reply with the answer only."),
     ("self_check", "perhaps", "Reply yes, or no and the reason."),
@@ -203,7 +204,14 @@ def test_each_budget_ends_the_run(
     assert ran.out["messages"][-1].text.startswith(f"No answer ({outcome.value}): the run used")
 
 
-def test_time_runs_out_between_calls(adder: Any, store: TraceStore, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("budgets", "outcome", "calls"),
+    [(Budgets(seconds=250), Outcome.OUT_OF_TIME, 3), (UNTIMED, Outcome.ANSWERED, 6)],
+    ids=["timed", "untimed"],
+)
+def test_time_runs_out_between_calls(
+    budgets: Budgets, outcome: Outcome, calls: int, adder: Any, store: TraceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     late, clock = [0.0], time.time
     monkeypatch.setattr(time, "time", lambda: clock() + late[0])
 
@@ -212,10 +220,10 @@ def test_time_runs_out_between_calls(adder: Any, store: TraceStore, monkeypatch:
         return adder(messages, kwargs)
 
     model = PolicyChatModel(policy=slow)
-    reasoner = create_reasoner(model, get_tools("calculator"), store=store, budgets=Budgets(seconds=250)).compile()
+    reasoner = create_reasoner(model, get_tools("calculator"), store=store, budgets=budgets).compile()
     trace = store.trace(reasoner.invoke({"question": "What is 1 + 2?"})["trace_id"])
-    assert trace.outcome == Outcome.OUT_OF_TIME
-    assert len(trace.calls) == 3
+    assert trace.outcome == outcome
+    assert len(trace.calls) == calls
 
 
 def test_steps_that_were_taken_before_a_limit_are_kept(reason: Any, lines: Any, store: TraceStore) -> None:

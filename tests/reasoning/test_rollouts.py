@@ -11,6 +11,7 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from langgraph_ratchet.chat_models.scripted import PolicyChatModel
+from langgraph_ratchet.core.errors import StoreError
 from langgraph_ratchet.core.question import Question
 from langgraph_ratchet.reasoning.graph import create_reasoner
 from langgraph_ratchet.reasoning.rollouts import Rollout, roll_out
@@ -110,6 +111,17 @@ def test_what_a_run_raises_is_raised(adder: Any, file_store: TraceStore) -> None
         roll_out(make(adder, file_store), file_store, rollouts)
 
 
-def test_a_run_that_could_not_be_recorded_is_missing(adder: Any, store: TraceStore, file_store: TraceStore) -> None:
+def test_a_run_that_could_not_be_recorded_is_one_clear_error(
+    adder: Any, store: TraceStore, file_store: TraceStore
+) -> None:
     store.close()
-    assert roll_out(make(adder, store), file_store, wanted(2)) == []
+    with pytest.raises(StoreError, match="could not be recorded.*go on with --resume"):
+        roll_out(make(adder, store), file_store, wanted(2))
+
+
+def test_what_could_not_be_recorded_is_run_when_it_can_be(
+    adder: Any, store: TraceStore, file_store: TraceStore
+) -> None:
+    file_store.begin("trace_0", wanted(1)[0].question, "policy", 0.0)
+    file_store.mark_lost("trace_0")
+    assert [trace.id for trace in roll_out(make(adder, file_store), file_store, wanted(1))] == ["trace_0"]

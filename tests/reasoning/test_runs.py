@@ -216,7 +216,7 @@ def test_one_strategy_leaves_nothing_to_select(reason: Any, lines: Any) -> None:
 
 
 def test_every_strategy_can_be_selected(reason: Any, lines: Any) -> None:
-    assert list(strategies()) == ["deductive", "direct", "inductive"]
+    assert list(strategies()) == ["abductive", "analogical", "causal", "deductive", "direct", "inductive"]
     for name in strategies():
         assert reason(lines(select_strategy=f"I choose {name.upper()}.")).trace.strategy == name
 

@@ -14,6 +14,8 @@ from langgraph_ratchet.core.call import Fingerprint
 from langgraph_ratchet.core.model_version import ModelVersion
 from langgraph_ratchet.registry import Registry
 
+WEIGHTS = "adapter_model.safetensors"
+
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
@@ -28,7 +30,7 @@ def make_adapter(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / f"staged_{number}"
         folder.mkdir(exist_ok=True)
         weights = {"lora_A": np.full((4, 8), number, dtype=np.float32), "lora_B": np.ones((8, 4), dtype=np.float32)}
-        save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 4}')
         return folder
 
@@ -50,6 +52,32 @@ def add(registry: Registry, make_adapter: Callable[..., Path]) -> Callable[..., 
             "arguments": {"rank": 4, "lr": 1e-3},
         }
         return into.add(make_adapter(number) if staged is None else staged, **{**defaults, **fields})
+
+    return call
+
+
+@pytest.fixture
+def weights_of(registry: Registry) -> Callable[[ModelVersion], Path]:
+    """The weights of a version in the registry."""
+    return lambda version: registry.root / "versions" / version.id / WEIGHTS
+
+
+@pytest.fixture
+def damage() -> Callable[[str, Path], None]:
+    """Does to a file what may happen to one: `cut`, `empty`, `flip_a_bit`, `flip_in_header`, `lengthen`, `remove`."""
+    ways: dict[str, Callable[[bytes], bytes]] = {
+        "cut": lambda data: data[:-7],
+        "empty": lambda data: b"",
+        "flip_a_bit": lambda data: data[:-5] + bytes([data[-5] ^ 1]) + data[-4:],
+        "flip_in_header": lambda data: data[:7] + bytes([data[7] ^ 1]) + data[8:],
+        "lengthen": lambda data: data + b"\0",
+    }
+
+    def call(how: str, path: Path) -> None:
+        if how == "remove":
+            path.unlink()
+        else:
+            path.write_bytes(ways[how](path.read_bytes()))
 
     return call
 

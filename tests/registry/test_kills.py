@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.slow
 
 Add = Callable[..., ModelVersion]
 Fork = Callable[[Callable[[], None]], int]
-CHANGING = ("open", "write", "fsync", "replace", "rename", "mkdir")
+CHANGING = ("open", "write", "fsync", "replace", "rename", "mkdir", "unlink", "rmdir")
+RECOVERED_S = 2.0
 
 
 def kill_at(moment: int, *, after: bool) -> list[int]:
@@ -59,7 +61,12 @@ def kill_at_every_moment(
                 change(Registry(root))
 
             status = fork(child)
-            check(Registry(root))
+            begun = time.monotonic()
+            again = Registry(root)
+            again.path("champion")  # every byte of what is served, by its hash
+            assert time.monotonic() - begun < RECOVERED_S
+            check_history(again)
+            check(again)
             if status == 0:
                 break
             assert status == -signal.SIGKILL
@@ -68,6 +75,14 @@ def kill_at_every_moment(
             pytest.fail("the change never came to its end")
     assert kills[False] == kills[True]
     return kills[True]
+
+
+def check_history(registry: Registry) -> None:
+    """Every entry begins where the one before it ended."""
+    entries = registry.history()
+    assert [entry.previous for entry in entries] == [None, *(entry.version for entry in entries[:-1])]
+    known = {version.id for version in registry.versions()}
+    assert {entry.version for entry in entries if entry.version} <= known
 
 
 def test_a_killed_promotion_leaves_the_old_champion_or_the_new_one(registry: Registry, add: Add, fork: Fork) -> None:

@@ -1,4 +1,4 @@
-"""The package is light to import, its public names resolve, and the base install is enough for what needs no extra."""
+"""The package is light to import, and its public names resolve."""
 
 import ast
 import json
@@ -13,48 +13,6 @@ import pytest
 import langgraph_ratchet
 
 HEAVY = ("chromadb", "datasets", "peft", "torch", "transformers", "trl")
-
-# Hides every top-level module that no base dependency brings, as if only the base had been installed.
-BASE_ONLY = """
-import importlib.metadata as metadata, re, sys
-from importlib.abc import MetaPathFinder
-
-def closure():
-    waiting, seen = [("langgraph-ratchet", frozenset())], set()
-    while waiting:
-        name, extras = waiting.pop()
-        key = re.sub(r"[-_.]+", "-", name).lower()
-        if (key, extras) in seen:
-            continue
-        seen.add((key, extras))
-        try:
-            wanted = metadata.requires(name) or []
-        except metadata.PackageNotFoundError:
-            continue
-        for text in wanted:
-            needed = Requirement(text)
-            environments = [{"extra": extra} for extra in extras] or [{"extra": ""}]
-            if needed.marker is None or any(needed.marker.evaluate(item) for item in environments):
-                waiting.append((needed.name, frozenset(needed.extras)))
-    return {key for key, _ in seen}
-
-from packaging.requirements import Requirement
-base = closure()
-owners = metadata.packages_distributions()
-normal = lambda name: re.sub(r"[-_.]+", "-", name).lower()
-hidden = {top for top, names in owners.items() if not any(normal(name) in base for name in names)}
-
-class Hide(MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in hidden:
-            raise ModuleNotFoundError(f"No module named {name!r} (hidden)", name=name)
-
-assert {"torch", "transformers", "reasoning_gym"} <= hidden, "run the tests with the dev extra installed"
-for name in list(sys.modules):
-    if name.partition(".")[0] in hidden:
-        del sys.modules[name]
-sys.meta_path.insert(0, Hide())
-"""
 
 
 def run_python(code: str, **environment: str) -> str:
@@ -98,22 +56,6 @@ def test_every_public_name_resolves(name: str) -> None:
     value = getattr(langgraph_ratchet, name)
     assert value is not None
     assert getattr(langgraph_ratchet, name) is value
-
-
-def test_every_public_name_resolves_on_the_base_install() -> None:
-    resolved = run_python(
-        f"{BASE_ONLY}\nimport langgraph_ratchet\n"
-        "for name in langgraph_ratchet.__all__:\n    getattr(langgraph_ratchet, name)\n    print(name)"
-    )
-    assert resolved.split() == langgraph_ratchet.__all__
-
-
-def test_the_command_starts_on_the_base_install() -> None:
-    shown = run_python(
-        f"{BASE_ONLY}\nimport sys\nsys.argv = ['ratchet', '--help']\nfrom langgraph_ratchet.cli import main\nmain()"
-    )
-    for verb in ("demo", "solve", "improve", "eval", "models", "rollback", "traces"):
-        assert verb in shown
 
 
 def test_type_checkers_see_what_is_exported(package: Path) -> None:

@@ -23,6 +23,8 @@ HABITS: Mapping[tuple[str, int], Habit] = {
     ("date_shift", 3): Habit(expert_share=0.5),
     ("weekday", 1): Habit(expert_share=0.5),
     ("fact_chain", 2): Habit(expert_share=0.5),
+    ("entailment", 3): Habit(expert_share=0.5),
+    ("grid_walk", 2): Habit(expert_share=0.5),
 }
 
 
@@ -39,8 +41,8 @@ def seed() -> int:
 
 @pytest.fixture(scope="session")
 def calls() -> list[Call]:
-    """Every call of 100 demonstrations."""
-    return list(demonstrate(HABITS, runs=100, seed=SEED, on_progress=silent))
+    """Every call of 140 demonstrations."""
+    return list(demonstrate(HABITS, runs=140, seed=SEED, on_progress=silent))
 
 
 @pytest.fixture(scope="session")

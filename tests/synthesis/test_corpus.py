@@ -52,7 +52,7 @@ def test_what_is_under_the_loss_is_the_reply(tokenizer: Any, calls: list[Call], 
         called += bool(made)
         foreign += not written.isascii()
     assert called > 60
-    assert foreign > 20
+    assert foreign > 10
 
 
 def test_the_prompt_is_what_was_shown(tokenizer: Any, calls: list[Call]) -> None:

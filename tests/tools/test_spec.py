@@ -27,7 +27,7 @@ def test_every_tool_declares_itself_and_is_short(name: str) -> None:
 
 def test_tools_by_name_and_by_default() -> None:
     assert [tool.name for tool in get_tools("clock", "calculator")] == ["clock", "calculator"]
-    assert [tool.name for tool in get_tools()] == ["calculator", "clock", "documents"]
+    assert [tool.name for tool in get_tools()] == ["calculator", "clock", "documents", "logic"]
 
 
 @pytest.mark.parametrize("name", ["abacus", "runner", "spec", "", "../clock", "calculator.py"])

@@ -146,4 +146,5 @@ def test_half_written_checkpoints_are_not_seen(tmp_path: Path) -> None:
     assert found is not None
     step, tensors, state = found
     assert (step, tensors["x"].tolist(), state) == (10, [2.0, 2.0], {"tokens": 2})
-    assert not (tmp_path / "step-9").exists()
+    save_checkpoint(tmp_path, 11, {"x": torch.zeros(2)}, {})
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-10", "step-11"], "the newest two stay"

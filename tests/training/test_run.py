@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,11 +149,41 @@ def test_process_ends_when_its_parent_is_killed(job: Job, tmp_path: Path) -> Non
         time.sleep(0.02)
 
 
+@needs_proc
+def test_a_job_is_done_once_and_by_one_process_at_a_time(job: Job, tmp_path: Path) -> None:
+    told: list[Progress] = []
+
+    def again(event: Progress) -> None:
+        if not told:
+            with pytest.raises(BadInputError, match="another process trains in .* already: wait for it"):
+                run_job(job)
+        told.append(event)
+
+    first = run_job(job, on_progress=again)
+    weights = job.out / "adapter_model.safetensors"
+    made = weights.stat().st_mtime_ns
+    assert not job.checkpoints.parent.exists(), "checkpoints of a finished job are of no use"
+    assert run_job(job) == first
+    assert weights.stat().st_mtime_ns == made, "a finished job was done again"
+    # Neither an adapter that was changed since, nor one of a job with other settings, is taken for this one.
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    run_job(job)
+    assert weights.stat().st_mtime_ns != made
+    assert data != weights.read_bytes()
+    with pytest.raises(TrainingFailedError, match="diverged"):
+        run_job(job.model_copy(update={"lr": 1e9}))
+    assert not job.out.exists(), "the adapter of the job before was left"
+
+
 def test_crash_shows_the_last_lines_of_the_log(job: Job, base_dir: Path, tmp_path: Path) -> None:
-    # The name of a file where a folder is to be made: no error that training foresees.
-    (tmp_path / "blocked").write_text("")
-    with pytest.raises(TrainingFailedError, match=r"exit status 1.*training\.log(?s:.*)NotADirectoryError"):
-        run_job(job.model_copy(update={"out": tmp_path / "blocked" / "adapter"}), folder=tmp_path / "beside")
+    # A model that cannot be built: no error that training foresees.
+    broken = shutil.copytree(base_dir, tmp_path / "broken")
+    shape = orjson.loads((broken / "config.json").read_bytes())
+    (broken / "config.json").write_bytes(orjson.dumps({**shape, "num_key_value_heads": 0}))
+    with pytest.raises(TrainingFailedError, match=r"exit status 1.*training\.log(?s:.*)ZeroDivisionError"):
+        run_job(job.model_copy(update={"base": f"local:{broken}"}))
 
 
 def test_command_line_names_what_is_wrong(tmp_path: Path) -> None:

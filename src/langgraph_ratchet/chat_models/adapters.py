@@ -14,7 +14,7 @@ import torch
 
 from langgraph_ratchet.chat_models.base import Base
 from langgraph_ratchet.core.call import Fingerprint
-from langgraph_ratchet.core.errors import BadInputError, CorruptFileError, FingerprintError
+from langgraph_ratchet.core.errors import BadInputError, CorruptFileError, FingerprintError, RatchetError
 from langgraph_ratchet.core.ids import file_hash
 from langgraph_ratchet.registry import Registry
 
@@ -174,6 +174,8 @@ class Adapters:
         self._active = None
         try:
             yield
+        except RatchetError:
+            raise
         except SafetensorError as error:
             raise CorruptFileError(
                 f"{adapter} cannot be read ({error}), so it was not loaded: copy it again"

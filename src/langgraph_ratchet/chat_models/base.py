@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from langgraph_ratchet.core.call import Fingerprint
-from langgraph_ratchet.core.errors import BadInputError, MissingExtraError, UnknownNameError
+from langgraph_ratchet.core.errors import BadInputError, MissingExtraError, ToolCallingError, UnknownNameError
 from langgraph_ratchet.core.ids import canonical_json, content_hash, file_hash
 
 if TYPE_CHECKING:
@@ -116,6 +116,23 @@ def base_path(name: str) -> Path:
             raise UnknownNameError("model", name, _known(), f"{folder} holds no config.json")
         return folder
     return _hub_path(rest if kind == "hf" else name, name)
+
+
+def require_tools_in_template(name: str) -> None:
+    """Raises `ToolCallingError` if the files of a local model show, unread by transformers, that it takes no tools.
+
+    A template that renders tools names them. Of a hub model nothing is known before it is loaded.
+    """
+    if name != "pocket" and not name.startswith("local:") and not Path(name).is_dir():
+        return
+    folder = base_path(name)
+    named = ("tokenizer_config.json", "chat_template*", "additional_chat_templates/*")
+    files = [file for pattern in named for file in folder.glob(pattern)]
+    if not any("tools" in file.read_text(encoding="utf-8") for file in files):
+        raise ToolCallingError(
+            f"model {name!r} cannot call tools: its chat template does not render them. "
+            "Use a model whose template takes `tools`, or offer no tools"
+        )
 
 
 def fingerprint_of(path: Path, tokenizer: "PreTrainedTokenizerBase") -> Fingerprint:

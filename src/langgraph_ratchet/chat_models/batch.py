@@ -25,6 +25,8 @@ _SHARED_AHEAD = 32
 """A row waits for another that is about to read at least these next tokens of its prompt."""
 _WORTH_WAITING = 8
 """A row with no more than these left to read does not wait."""
+_FIXED_ROWS = 16
+"""Rows of every step of a deterministic batch."""
 _KV_BYTES = 2 << 30
 _PREFIX_BYTES = 96 << 20
 _PREFIX_ADAPTERS = 3
@@ -69,11 +71,17 @@ class Row:
 
 
 class Batch:
-    """Rows that are generated together, all with the same adapter. Row i of `rows` holds slot i of the block."""
+    """Rows that are generated together, all with the same adapter. Row i of `rows` holds slot i of the block.
 
-    def __init__(self, base: Base) -> None:
+    A deterministic batch gives a row the same tokens to the bit whatever stands beside it. Matrix products of another
+    shape are summed in another order, so all its steps have one shape, and each prompt is read alone and whole: as
+    measured on CPUs, what is in the other rows then makes no difference.
+    """
+
+    def __init__(self, base: Base, *, deterministic: bool = False) -> None:
+        self._deterministic = deterministic
         self._end_ids = base.end_ids
-        self._kv = KeyValues(base.model)
+        self._kv = KeyValues(base.model, whole_steps=deterministic)
         self._kv_bytes = _KV_BYTES
         if base.model.device.type == "cuda":
             self._kv_bytes = torch.cuda.mem_get_info(base.model.device)[0] // 2
@@ -85,6 +93,8 @@ class Batch:
         """Whether rows that grow to `lengths` tokens can join; a single row always may."""
         count = len(self.rows) + len(lengths)
         longest = max(*lengths, *(len(row.prompt_ids) + row.max_tokens for row in self.rows), 0)
+        if self._deterministic and count > _FIXED_ROWS:
+            return False
         return count == 1 or count * longest * self._kv.bytes_per_token <= self._kv_bytes
 
     def join(self, model: torch.nn.Module, adapter: Adapter | None, rows: Sequence[Row]) -> list[Row]:
@@ -98,6 +108,10 @@ class Batch:
         self.adapter = adapter
         columns = max((row.length + 1 for row in (*self.rows, *rows)), default=0)
         self._kv.reserve(len(self.rows) + len(rows), columns, keep=len(self.rows))
+        if self._deterministic:
+            for row in rows:
+                self._read_alone(model, row)
+            return self._leave()
         prefixes = self._prefixes_of(adapter)
         todo = list(rows)
         while todo:
@@ -120,8 +134,12 @@ class Batch:
     def step(self, model: torch.nn.Module) -> list[Row]:
         """Takes one more token for every row; gives the rows that have finished with it."""
         lengths = [row.length for row in self.rows]
-        self._kv.reserve(len(lengths), max(lengths) + 1, keep=len(lengths))
-        logits_RV = self._kv.forward(model, [row.ids[-1:] for row in self.rows], lengths, 0)
+        tokens = [row.ids[-1:] for row in self.rows]
+        if self._deterministic:
+            idle = _FIXED_ROWS - len(tokens)
+            lengths, tokens = lengths + idle * [0], tokens + idle * [[0]]
+        self._kv.reserve(len(lengths), max(lengths) + 1, keep=len(self.rows))
+        logits_RV = self._kv.forward(model, tokens, lengths, 0)[: len(self.rows)]
         self._choose(self.rows, logits_RV)
         return self._leave()
 
@@ -135,6 +153,12 @@ class Batch:
         self._kv.forget()
         self._prefixes.clear()
         return rows
+
+    def _read_alone(self, model: torch.nn.Module, row: Row) -> None:
+        """Reads one whole prompt into the next free slot."""
+        logits_RV = self._kv.forward(model, [row.prompt_ids], [0], len(self.rows))
+        self.rows.append(row)
+        self._choose([row], logits_RV)
 
     def _read(self, model: torch.nn.Module, prefixes: Prefixes, rows: Sequence[Row]) -> None:
         """Reads the prompts of rows that take the next free slots."""

@@ -18,7 +18,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
-from langgraph_ratchet.chat_models.base import load_base
+from langgraph_ratchet.chat_models.base import load_base, require_tools_in_template
 from langgraph_ratchet.chat_models.parse import parse_reply
 from langgraph_ratchet.chat_models.render import render_prompt, require_tool_calling
 from langgraph_ratchet.core.call import Tokens
@@ -73,6 +73,8 @@ class ChatTransformers(BaseChatModel):
     """The same seed and prompt give the same reply; `None` draws a seed for each call."""
     max_batch: int = Field(default=64, ge=1)
     """Most calls that run at once."""
+    deterministic: bool = False
+    """Whether a reply must be the same to the bit whatever runs beside it; slower."""
     dtype: str = "float32"
     device: str | None = None
     """As torch names it; `None` takes a GPU when there is one."""
@@ -87,7 +89,7 @@ class ChatTransformers(BaseChatModel):
         """The engine that generates for this model."""
         from langgraph_ratchet.chat_models.engine import engine_of
 
-        return engine_of(self.base)
+        return engine_of(self.base, deterministic=self.deterministic)
 
     @property
     def adapter_version(self) -> str | None:
@@ -106,12 +108,12 @@ class ChatTransformers(BaseChatModel):
         tool_choice: str | dict[str, Any] | bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """The model with `tools` offered to it.
+        """The model with `tools` offered to it. Nothing is loaded: binding happens where graphs are built.
 
         Raises:
-            ToolCallingError: the model's chat template does not render tools, or its calls could not be read.
+            ToolCallingError: the chat template takes no tools. Whether calls can be read is seen by the first call.
         """
-        require_tool_calling(self.base.tokenizer, self.model)
+        require_tools_in_template(self.model)
         choice = {} if tool_choice is None else {"tool_choice": tool_choice}
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **choice, **kwargs)
 
@@ -179,12 +181,11 @@ class ChatTransformers(BaseChatModel):
     ) -> ChatResult:
         # Loading a model, reading an adapter and rendering must not hold up the event loop; waiting needs no thread.
         call = await run_in_executor(None, self._prepare, messages, stop, kwargs)
-        future = await run_in_executor(None, call.submit)
-        completion = await asyncio.wrap_future(future)
+        completion = await asyncio.wrap_future(await run_in_executor(None, call.submit))
         return self._result(call, completion)
 
     def _prepare(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> "_Call":
-        from langgraph_ratchet.chat_models.engine import Request
+        from langgraph_ratchet.chat_models.engine import Request, engine_of
 
         arguments = _Arguments.of(self, kwargs)
         base = load_base(arguments.model, dtype=self.dtype, device=self.device)
@@ -199,12 +200,13 @@ class ChatTransformers(BaseChatModel):
             stopped=_stop_check(base, stop) if stop else None,
             max_batch=self.max_batch,
         )
-        return _Call(arguments.model, base, request, arguments.tools, tuple(stop or ()))
+        engine = engine_of(base, deterministic=self.deterministic)
+        return _Call(arguments.model, engine, request, arguments.tools, tuple(stop or ()))
 
     def _result(self, call: "_Call", completion: "Completion") -> ChatResult:
         prompt_ids = call.request.prompt_ids
-        reply = parse_reply(call.base.tokenizer, prompt_ids, completion.ids, call.tools)
-        adapter, fingerprint = call.request.adapter, call.base.fingerprint
+        reply = parse_reply(call.engine.base.tokenizer, prompt_ids, completion.ids, call.tools)
+        adapter, fingerprint = call.request.adapter, call.engine.base.fingerprint
         if adapter is not None:
             fingerprint = fingerprint.model_copy(update={"adapter": adapter.hash})
         tokens = Tokens(
@@ -231,10 +233,10 @@ class ChatTransformers(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=message, generation_info={"finish_reason": reason})])
 
     def _resolve(self, adapter: str | None) -> "Adapter | None":
-        from langgraph_ratchet.chat_models.adapters import resolve_adapter
-
         if adapter is None:
             return None
+        from langgraph_ratchet.chat_models.adapters import resolve_adapter  # loads torch
+
         return resolve_adapter(adapter, Registry(self.registry or Settings().model_save_path))
 
 
@@ -243,16 +245,14 @@ class _Call:
     """A call that has been made ready, and what is needed to read its completion."""
 
     model: str
-    base: "Base"
+    engine: "Engine"
     request: "Request"
     tools: list[dict[str, Any]]
     stop: tuple[str, ...]
 
     def submit(self) -> "Future[Completion]":
         """Hands the request to the engine of its base."""
-        from langgraph_ratchet.chat_models.engine import engine_of
-
-        return engine_of(self.base).submit(self.request)
+        return self.engine.submit(self.request)
 
 
 @dataclass(frozen=True)

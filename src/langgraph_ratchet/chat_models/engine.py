@@ -58,12 +58,14 @@ class Engine:
     Args:
         base: the base model.
         adapters: the base with adapters applied; made here if it is not given.
+        deterministic: whether a row's tokens must not depend on the rows beside it even by rounding (see `Batch`).
     """
 
-    def __init__(self, base: Base, adapters: Adapters | None = None) -> None:
+    def __init__(self, base: Base, adapters: Adapters | None = None, *, deterministic: bool = False) -> None:
         self.base = base
+        self._deterministic = deterministic
         self._adapters = adapters or Adapters(base)
-        self._batch = Batch(base)
+        self._batch = Batch(base, deterministic=deterministic)
         self._waiting: deque[Request] = deque()
         self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._changed = threading.Condition()
@@ -119,6 +121,8 @@ class Engine:
             self._changed.notify()
 
     def _work(self) -> None:
+        if self._deterministic:
+            torch.set_num_threads(1)  # of this thread: sums split among threads round differently
         with torch.inference_mode():
             while self._wait():
                 try:
@@ -220,17 +224,20 @@ class Engine:
         return scores
 
 
-_engines: dict[Base, Engine] = {}
+_engines: dict[tuple[Base, bool], Engine] = {}
 _open: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 _making = threading.Lock()
 
 
-def engine_of(base: Base) -> Engine:
-    """The engine that this process shares for `base`, so that all calls on one base meet in one batch."""
+def engine_of(base: Base, *, deterministic: bool = False) -> Engine:
+    """The engine that this process shares for `base`, so that all calls on one base meet in one batch.
+
+    Deterministic calls have an engine of their own.
+    """
     with _making:
-        engine = _engines.get(base)
+        engine = _engines.get((base, deterministic))
         if engine is None or engine._closed:
-            engine = _engines[base] = Engine(base)
+            engine = _engines[base, deterministic] = Engine(base, deterministic=deterministic)
         return engine
 
 

@@ -22,10 +22,17 @@ _ATTENTION = ("full_attention", "sliding_attention")
 
 
 class KeyValues(Cache):  # type: ignore[misc]  # transformers is not followed
-    """The block, and the `Cache` that a model's forward pass writes to and reads from."""
+    """The block, and the `Cache` that a model's forward pass writes to and reads from.
 
-    def __init__(self, model: "PreTrainedModel") -> None:
+    Args:
+        model: the base.
+        whole_steps: whether rows attend to columns in whole steps. A vector unit takes what is left over in another
+            way, with another rounding, and how much is left over depends on the longest row.
+    """
+
+    def __init__(self, model: "PreTrainedModel", *, whole_steps: bool = False) -> None:
         super().__init__(layers=[])
+        self._attended_step = _COLUMN_STEP if whole_steps else 1
         config = model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ())
         if not kinds <= set(_ATTENTION):
@@ -105,7 +112,9 @@ class KeyValues(Cache):  # type: ignore[misc]  # transformers is not followed
         steps_N = torch.arange(-width, 0, device=self._device)
         positions_RN = ends[:, None] + steps_N
         padding_RN = steps_N < -lengths[:, None]
-        self._aim(row, positions_RN, padding_RN, max(s + len(new) for s, new in zip(starts, tokens, strict=True)))
+        longest = max(start + len(new) for start, new in zip(starts, tokens, strict=True))
+        columns = -(-longest // self._attended_step) * self._attended_step
+        self._aim(row, positions_RN, padding_RN, columns)
         positions_RN = positions_RN.masked_fill(padding_RN, 0)
         output = model(
             input_ids=ids_RN,

@@ -23,6 +23,8 @@ VERBS = {
     "traces": "List recorded runs, and show one in full",
     "models": "List model versions, and which one is champion",
     "rollback": "Return to the champion before the last promotion",
+    "init": "Write langgraph.json and graphs/ of your own, for Studio",
+    "doctor": "Say what is installed and works, and the fix for each lack",
 }
 """Verb to one line of help. The verb's file has the same name, and its typer app is called `app`."""
 

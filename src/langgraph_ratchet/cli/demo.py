@@ -3,8 +3,9 @@
 import resource
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -15,10 +16,12 @@ from langgraph_ratchet.cli.verb import AsJson, new_verb
 if TYPE_CHECKING:
     from langgraph_ratchet.core.problem import Problem
     from langgraph_ratchet.improvement.services import Services
+    from langgraph_ratchet.improvement.state import ImprovementInput
 
 app = new_verb()
 
-_SHOWN_AT_MOST = 24
+_TRIED_AT_MOST = 24
+_TRIED_WHEN_QUICK = 6
 """Practice problems that are tried in search of one that goes right and one that goes wrong."""
 
 
@@ -29,15 +32,26 @@ def demo(
         Path | None, typer.Option(help="Scratch folder, kept afterwards; a new temporary one if not given.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what lies in --folder.")] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="Train a control on unfiltered runs too, to see what curation is worth.")
+    ] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the report here as well: one HTML file.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A minute, on so few problems that the gate cannot promote.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """The whole loop on the pocket model, in a scratch registry: nothing of yours is read or changed.
 
     Solves two problems in the open, measures the model on held-out problems, practises, trains, measures again, and
-    lets the gate decide; promotion is automatic here.
+    lets the gate decide; promotion is automatic here. With --quick it cannot be: the exit status is 3 or 4.
     """
+    from langgraph_ratchet.cli.loop_view import check_copy, show_page
+
+    check_copy(report)
     with open_terminal(as_json) as terminal:
-        figures = run_demo(terminal, seed=seed, folder=folder, resume=resume)
+        figures = run_demo(terminal, seed=seed, folder=folder, resume=resume, quick=quick, control=control)
+        show_page(terminal, figures, report)
         terminal.result(figures)
     if figures["decision"]:
         from langgraph_ratchet.core.decision import Verdict
@@ -46,26 +60,34 @@ def demo(
     raise typer.Exit(ExitStatus.FAILED)
 
 
-def run_demo(terminal: Terminal, *, seed: int, folder: Path | None, resume: bool) -> dict[str, Any]:
+def run_demo(
+    terminal: Terminal, *, seed: int, folder: Path | None, resume: bool, quick: bool, control: bool
+) -> dict[str, Any]:
     """The demo's figures: those of `improvement.summary.summarize`, with `total_seconds` and `peak_rss_mib`."""
     started = time.monotonic()
     from tempfile import mkdtemp
 
     from langgraph_ratchet.cli.loop_view import show_result
-    from langgraph_ratchet.cli.rounds import improve_once
+    from langgraph_ratchet.cli.rounds import improve_shown
 
     scratch = (folder or Path(mkdtemp(prefix="ratchet-demo-"))).resolve()
     terminal.row("demo", "the pocket model that ships in the package; no key, no network")
     terminal.row("scratch", f"{scratch}; promotion is automatic in its registry")
     services = _services(scratch)
-    settings = {"run_id": f"demo-{seed}", "seed": seed, "promotion": "auto"}
+    flags = f"--seed {seed}" + (" --quick" if quick else "") + (" --control" if control else "")
+    settings: dict[str, Any] = {"run_id": f"demo-{seed}", "seed": seed, "promotion": "auto", "control": control}
+    settings["command"] = f"ratchet demo {flags}"
+    if quick:
+        settings |= {"run_id": f"demo-quick-{seed}", "suite": "quick", "practice": "quick_practice"}
+        settings |= {"sampled_problems": 0}
+        terminal.row("quick", "6 held-out problems: shows that all works; too few for the gate to promote anything")
     try:
-        problems = [] if resume else _show_two(terminal, services, seed)
+        problems = [] if resume else _show_two(terminal, services, quick=quick)
         showing = time.monotonic() - started
         terminal.blank()
-        figures = improve_once(terminal, services, settings, resume=resume)
+        figures = improve_shown(terminal, services, cast("ImprovementInput", settings), resume=resume)
     except KeyboardInterrupt:
-        terminal.row("go on with", f"ratchet demo --resume --folder {scratch} --seed {seed}")
+        terminal.row("go on with", f"ratchet demo --resume --folder {scratch} {flags}")
         raise
     show_result(terminal, figures)
     figures["seconds_by_phase"] = {"show": round(showing, 3), **figures["seconds_by_phase"]}
@@ -74,6 +96,7 @@ def run_demo(terminal: Terminal, *, seed: int, folder: Path | None, resume: bool
         "total_seconds": round(time.monotonic() - started, 3),
         "peak_rss_mib": peak_rss_mib(),
         "scratch": str(scratch),
+        "quick": quick,
     }
     terminal.row("took", f"{figures['total_seconds']:.0f} s, at most {figures['peak_rss_mib']:.0f} MiB of memory")
     return figures
@@ -88,8 +111,8 @@ def peak_rss_mib() -> float:
 
 def _services(scratch: Path) -> "Services":
     from langgraph_ratchet.chat_models.chat_transformers import ChatTransformers
-    from langgraph_ratchet.improvement.graph import make_services
-    from langgraph_ratchet.reasoning.budgets import Budgets
+    from langgraph_ratchet.improvement.services import make_services
+    from langgraph_ratchet.reasoning.budgets import UNTIMED
     from langgraph_ratchet.registry import Registry
     from langgraph_ratchet.traces.store import TraceStore
 
@@ -102,23 +125,24 @@ def _services(scratch: Path) -> "Services":
         folder=scratch,
         # The hardest problem takes 4 tool calls, 8 after a revision. A run that loops would make every prompt of its
         # batch as wide as its own, and the demo is to stay under 3 GiB.
-        budgets=Budgets(calls=28, tool_calls=10),
+        budgets=replace(UNTIMED, calls=28, tool_calls=10),
     )
 
 
-def _show_two(terminal: Terminal, services: "Services", seed: int) -> list[dict[str, Any]]:
+def _show_two(terminal: Terminal, services: "Services", *, quick: bool) -> list[dict[str, Any]]:
     """Solves practice problems until one went right and one wrong, and shows these two."""
     from langgraph_ratchet.core.trace import Trace
     from langgraph_ratchet.grading import grade
     from langgraph_ratchet.problems.generate import generate
     from langgraph_ratchet.problems.suites import load_suite
 
-    suite = load_suite("first_light_practice")
+    suite = load_suite("quick_practice" if quick else "first_light_practice")
     problems = generate(suite.model_copy(update={"seed": suite.seed + 1}))
-    step = max(1, len(problems) // _SHOWN_AT_MOST)
+    tries = _TRIED_WHEN_QUICK if quick else _TRIED_AT_MOST
+    step = max(1, len(problems) // tries)
     reasoner = services.reasoner(None)
     found: dict[bool, tuple[Problem, Trace]] = {}
-    for problem in problems[::step]:
+    for problem in problems[::step][:tries]:
         result = reasoner.invoke({"question": problem.question.model_dump(mode="json")})
         trace = services.store.trace(result["trace_id"])
         right = grade(problem.key, trace.answer).score == 1.0

@@ -44,6 +44,7 @@ def _measure(
     from langgraph_ratchet.evaluation.sampled import sampled_accuracy
     from langgraph_ratchet.problems.generate import generate
     from langgraph_ratchet.problems.suites import load_suite
+    from langgraph_ratchet.reasoning.budgets import UNTIMED
     from langgraph_ratchet.reasoning.graph import create_reasoner
     from langgraph_ratchet.tools import get_tools
     from langgraph_ratchet.traces.store import TraceStore
@@ -63,7 +64,7 @@ def _measure(
         seed=seed,
         samples=samples,
     )
-    reasoner = create_reasoner(chat, get_tools("calculator", "clock", "documents"), store=store).compile()
+    reasoner = create_reasoner(chat, get_tools(), store=store, budgets=UNTIMED).compile()
     with loop_view(terminal) as view:
         graded = measure(
             reasoner,

@@ -1,15 +1,19 @@
 """Shows a round of improvement as it goes on, and what it came to. `demo` and `improve` share it."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from langgraph_ratchet.cli.printable import counted, percent
 from langgraph_ratchet.cli.terminal import Terminal, table
+from langgraph_ratchet.core.errors import BadInputError
 
 HEADINGS = {
+    "resume": "Go on with what was stopped",
     "diagnose": "Measure the champion on held-out problems",
     "sample": "Sample the champion on some of them",
     "propose": "Draw practice problems",
@@ -18,6 +22,8 @@ HEADINGS = {
     "curate": "Curate a dataset",
     "train": "Train a candidate from the base",
     "evaluate": "Measure the candidate on the same problems",
+    "control_train": "Train a control on unfiltered runs",
+    "control_evaluate": "Measure the control on the same problems",
 }
 """By the phase that a node reports its progress under."""
 
@@ -31,6 +37,7 @@ class LoopView:
         """Use `loop_view`."""
         self._bars = bars
         self._phase = ""
+        self._round = 1
         self._task: TaskID | None = None
 
     def event(self, mode: str, event: Figures) -> None:
@@ -44,6 +51,8 @@ class LoopView:
                 self._graded(update["rollouts"])
             if node == "curate" and update:
                 self._curated(update["curated"])
+            if node == "remember" and update:
+                self._remembered(update["history"][-1])
 
     def settle(self) -> None:
         """Turns the bar of the phase that ran into a line."""
@@ -58,7 +67,13 @@ class LoopView:
         self._phase = ""
 
     def _progress(self, event: Figures) -> None:
-        phase = str(event["phase"])
+        phase, number = str(event["phase"]), event.get("round") or self._round
+        if phase == "remember":
+            return
+        if number != self._round:
+            self.settle()
+            self._bars.console.print(f"\nround {number}", style="bold")
+            self._round = number
         if phase != self._phase:
             self.settle()
             self._phase = phase
@@ -72,6 +87,11 @@ class LoopView:
             f"  {counted(rollouts['traces'], 'trace')} of {counted(rollouts['problems'], 'problem')}: "
             f"{rollouts['right']} verified, {rollouts['wrong']} wrong, {rollouts['ungraded']} not gradable"
         )
+
+    def _remembered(self, line: Figures) -> None:
+        end = line["stopped"] or line["decision"] or "no decision"
+        accuracy = f"{percent(line['accuracy']['champion'])} → {percent(line['accuracy']['candidate'])}"
+        self._bars.console.print(f"  round {line['round']}: {accuracy}, {end}")
 
     def _curated(self, curated: Figures) -> None:
         console = self._bars.console
@@ -99,15 +119,18 @@ def loop_view(terminal: Terminal) -> Iterator[LoopView]:
 
 
 def show_result(terminal: Terminal, figures: Figures) -> None:
-    """The accuracies before and after, the gate's checks, and the decision."""
+    """The accuracies before and after, the gate's checks, and the decision: of the last round."""
     if figures["stopped"]:
         terminal.row("stopped", figures["stopped"], style="yellow")
+    if not figures["decision"]:
         return
     _show_accuracy(terminal, figures)
     _show_beside(terminal, figures)
     terminal.blank()
     for check in figures["checks"]:
         terminal.row("passed" if check["passed"] else "failed", check["explanation"], "" if check["passed"] else "red")
+    if figures["control"]:
+        terminal.row("curation", figures["control"]["explanation"])
     style = "bold green" if figures["decision"] == "promote" else "bold yellow"
     needed = figures["problems_needed"]
     terminal.row(
@@ -115,6 +138,25 @@ def show_result(terminal: Terminal, figures: Figures) -> None:
     )
     if figures["promoted"]:
         terminal.row("champion", f"{figures['candidate']} (was {figures['champion'] or 'the base'})")
+
+
+def check_copy(copy: Path | None) -> None:
+    """Refuses a place for the report before any work is done."""
+    if copy is not None and (copy.is_dir() or not copy.resolve().parent.is_dir()):
+        raise BadInputError(f"--report {copy}: wanted is the name of a file in a folder that exists")
+
+
+def show_page(terminal: Terminal, figures: Figures, copy: Path | None) -> None:
+    """Where the last round's report lies; `copy` is where it is wanted as well."""
+    page = figures["page"]
+    if page is None:
+        return
+    if copy is not None:
+        try:
+            shutil.copyfile(page, copy)
+        except OSError as error:
+            raise BadInputError(f"the report could not be copied to {copy} ({error}); it lies at {page}") from error
+    terminal.row("report", str(copy or page))
 
 
 def _show_accuracy(terminal: Terminal, figures: Figures) -> None:

@@ -4,11 +4,9 @@ What comes from models and tools may hold control codes that would move the curs
 shown, not sent.
 """
 
-import re
 from datetime import datetime
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Everything that is not shown as itself, but tab and line feed; the directions that can reorder a line too."""
+from langgraph_ratchet.core.visible import visible
 
 _SHOWN_CHARS = 2_000
 _ID_CHARS = 8
@@ -16,7 +14,7 @@ _ID_CHARS = 8
 
 def printable(text: str, *, limit: int = _SHOWN_CHARS) -> str:
     """`text` with control codes written out as hexadecimal, and at most `limit` characters of it."""
-    shown = _CONTROL.sub(_written_out, text[:limit].replace("\r\n", "\n"))
+    shown = visible(text[:limit])
     return shown if len(text) <= limit else f"{shown} … [{len(text) - limit:,} characters more: see --json]"
 
 
@@ -49,8 +47,3 @@ def moment(unix_seconds: float) -> str:
 def counted(number: int, thing: str) -> str:
     """`1 call`, `2 calls`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
-def _written_out(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -10,15 +10,24 @@ To add one: subclass `RatchetError`, take the facts as arguments, and build the 
 from collections.abc import Iterable
 
 
-class RatchetError(Exception):
-    """Base of every deliberate error; catch this to catch them all."""
+class RatchetError(RuntimeError):
+    """Base of every deliberate error; catch this to catch them all.
+
+    A `RuntimeError`, because LangGraph's server shows a client the messages of Python's own kinds of errors only, and
+    because its default retry policy rightly leaves those alone.
+    """
 
 
 class MissingExtraError(RatchetError):
     """An optional dependency is needed and is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}': pip install 'langgraph-ratchet[{extra}]'")
+        super().__init__(f"{what} needs the extra '{extra}': {install_command(extra)}")
+
+
+def install_command(extra: str | None = None) -> str:
+    """What to type to install the package, with an extra or without."""
+    return "pip install langgraph-ratchet" if extra is None else f"pip install 'langgraph-ratchet[{extra}]'"
 
 
 class UnknownNameError(RatchetError):
@@ -34,6 +43,14 @@ class UnknownNameError(RatchetError):
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         listed = ", ".join(known) or f"no {kind} exists yet"
         super().__init__(f"unknown {kind} {name!r}; known: {listed}" + (f". {hint}" if hint else ""))
+
+
+class PluginError(RatchetError):
+    """A plugin cannot be used: two packages offer its name, or it cannot be loaded, or is not what its kind must be."""
+
+
+class ConformanceError(RatchetError):
+    """A plugin does not keep what its kind promises; only the conformance checks raise it."""
 
 
 class SchemaVersionError(RatchetError):
@@ -66,6 +83,10 @@ class FingerprintError(RatchetError):
     """Base, tokenizer or chat template differ from those that produced the data."""
 
 
+class WorkerError(RatchetError):
+    """A worker process could not be started; nothing was asked of it."""
+
+
 class GradingError(RatchetError):
     """The process that graders run in could not be started; nothing was graded."""
 
@@ -83,6 +104,16 @@ class UnconfirmedKeyError(RatchetError):
 
     def __init__(self, family: str, question: str, key: str, solved: str) -> None:
         super().__init__(f"{family}: the generator answers {key!r}, the second solver {solved!r}, to: {question}")
+
+
+class DiskError(RatchetError):
+    """A file of an improvement run could not be written; what was written before is kept."""
+
+    def __init__(self, what: object, reason: object) -> None:
+        super().__init__(
+            f"{what} could not be written: {reason}. See that the disk has room and the folder may be written, then go "
+            "on with --resume; nothing that was done before is lost"
+        )
 
 
 class RegistryError(RatchetError):

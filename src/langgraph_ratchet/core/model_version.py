@@ -24,6 +24,8 @@ class TrainingStatistics(Noun):
     """Mean loss over the first epoch, nats per token under the loss."""
     last_loss: float
     """Mean loss over the last epoch, nats per token under the loss."""
+    losses: tuple[float, ...] = ()
+    """Mean loss over each of up to 60 equal parts of the training, in their order; empty when it was not kept."""
 
 
 class ModelVersion(Stored):

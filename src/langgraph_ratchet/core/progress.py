@@ -18,6 +18,8 @@ class Progress(Noun):
     loss: float | None = None
     """Nats per token under the loss."""
     accuracy: float | None = None
+    weak_types: tuple[str, ...] = ()
+    """Question types on which the model does worse than on the whole, weakest first."""
     message: str = ""
 
 

@@ -1,19 +1,19 @@
 """Turns graded runs into a dataset: select, deduplicate, weigh; the same runs give the same dataset in any order."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 
 from pydantic import Field
 
-from langgraph_ratchet.core.call import Call, Fingerprint
-from langgraph_ratchet.core.example import Dataset, Example
-from langgraph_ratchet.core.ids import content_id
+from langgraph_ratchet.core.call import Fingerprint
+from langgraph_ratchet.core.example import Dataset
 from langgraph_ratchet.core.noun import Noun
 from langgraph_ratchet.curation import select_calls, select_traces
 from langgraph_ratchet.curation.drops import Reason, counted
+from langgraph_ratchet.curation.examples import examples_of
 from langgraph_ratchet.curation.paths import distinct
 from langgraph_ratchet.curation.rolled import Kept, Rolled
-from langgraph_ratchet.curation.untrusted import repeating_calls
 from langgraph_ratchet.curation.weigh import balanced
 
 
@@ -55,7 +55,8 @@ def curate(
     for item in rolled:
         reason = select_traces.reason_against(item, held_out=held_out, uniform=uniform)
         if reason is None:
-            left = _usable_calls(item, fingerprint, drops)
+            against = partial(select_calls.reason_against, trace=item.trace, fingerprint=fingerprint)
+            left = select_calls.selected(item, against, drops)
             reason = None if left else Reason.NOTHING_LEFT
         if reason is None:
             kept.append(Kept(item, left))
@@ -64,7 +65,7 @@ def curate(
     paths = distinct(kept)
     drops[Reason.DUPLICATE_PATH] = len(kept) - len(paths)
     examples = balanced(
-        list(_examples(paths)), max_type_share=settings.max_type_share, max_node_share=settings.max_node_share
+        list(examples_of(paths)), max_type_share=settings.max_type_share, max_node_share=settings.max_node_share
     )
     return Dataset(
         examples=examples,
@@ -76,39 +77,3 @@ def curate(
             "excluded_traces": drops[Reason.HELD_OUT],
         },
     )
-
-
-def _usable_calls(rolled: Rolled, fingerprint: Fingerprint, drops: Counter[Reason]) -> tuple[Call, ...]:
-    repeating = repeating_calls(rolled)
-    left = []
-    for call in rolled.trace.calls:
-        reason = select_calls.reason_against(call, rolled.trace, fingerprint=fingerprint)
-        if reason is None and call.id in repeating:
-            reason = Reason.UNTRUSTED
-        if reason is None:
-            left.append(call)
-        else:
-            drops[reason] += 1
-    return tuple(left)
-
-
-def _examples(paths: Mapping[str, Kept]) -> Iterator[Example]:
-    for path, kept in paths.items():
-        problem, trace = kept.rolled.problem, kept.rolled.trace
-        for position, call in enumerate(kept.calls):
-            assert call.tokens is not None, "calls without tokens were dropped"
-            prompt, completion = call.tokens.prompt_ids, call.tokens.completion_ids
-            yield Example(
-                # By content, not by the call's random id: the same rollouts give the same dataset hash.
-                id=content_id("ex", [path, position, prompt, completion]),
-                trace_id=trace.id,
-                call_id=call.id,
-                node=call.node,
-                question_type=problem.question.type,
-                input_ids=prompt + completion,
-                loss_mask=(0,) * len(prompt) + (1,) * len(completion),
-                weight=1 / len(kept.calls),
-                quality=None,
-                verified=True,
-                source=problem.source,
-            )

@@ -30,6 +30,7 @@ class Reason(Enum):
     UNTRUSTED = ("calls", "The reply repeats eight or more tokens of other people's text.")
     NOTHING_LEFT = ("traces", "No call of the run is left to learn from.")
     DUPLICATE_PATH = ("traces", "Another run of the problem took the same path.")
+    NOT_DRAWN = ("traces", "The lot did not fall on it: the control learns from as many runs as the candidate.")
 
     @property
     def unit(self) -> str:

@@ -19,9 +19,14 @@ def path_of(kept: Kept) -> str:
 def distinct(kept: Iterable[Kept]) -> dict[str, Kept]:
     """One run of each path, by path, sorted. Which one does not depend on the order they come in."""
     chosen: dict[str, Kept] = {}
-    for item in sorted(kept, key=_tokens_then_id):
+    for item in in_order(kept):
         chosen.setdefault(path_of(item), item)
     return dict(sorted(chosen.items()))
+
+
+def in_order(kept: Iterable[Kept]) -> list[Kept]:
+    """The runs in an order that follows from what they are, not from how they came in."""
+    return sorted(kept, key=_tokens_then_id)
 
 
 def _tokens_then_id(kept: Kept) -> tuple[Any, ...]:

@@ -1,26 +1,56 @@
 """Which calls of a trace to learn from: those that the answer came from, token for token, on this base."""
 
+from collections import Counter
+from collections.abc import Callable
+
 from langgraph_ratchet.core.call import Call, Fingerprint
 from langgraph_ratchet.core.trace import Trace
 from langgraph_ratchet.curation.drops import Reason
+from langgraph_ratchet.curation.rolled import Rolled
+from langgraph_ratchet.curation.untrusted import repeating_calls
 
 _JUDGES_THE_WORK = "self_check"
 """The node whose call on an earlier revision stays good: rejecting it is what led to the right answer."""
 
 
+def selected(
+    rolled: Rolled, reason_against: Callable[[Call], Reason | None], drops: Counter[Reason]
+) -> tuple[Call, ...]:
+    """The run's calls that nothing speaks against; the others are counted in `drops`.
+
+    A call that repeats other people's text is left out whatever `reason_against` says.
+    """
+    repeating = repeating_calls(rolled)
+    left = []
+    for call in rolled.trace.calls:
+        reason = reason_against(call)
+        if reason is None and call.id in repeating:
+            reason = Reason.UNTRUSTED
+        if reason is None:
+            left.append(call)
+        else:
+            drops[reason] += 1
+    return tuple(left)
+
+
 def reason_against(call: Call, trace: Trace, *, fingerprint: Fingerprint) -> Reason | None:
     """Why a call of a verified trace is not learned from; `None` if it is."""
-    if call.reply is None or call.error is not None:
-        return Reason.FAILED_CALL
-    if call.tokens is None or not call.tokens.completion_ids:
-        return Reason.INEXACT
-    if not call.tokens.fingerprint.same_base(fingerprint):
-        return Reason.OTHER_BASE
+    if (unlearnable := reason_unlearnable(call, fingerprint=fingerprint)) is not None:
+        return unlearnable
     if _was_asked_again(call, trace):
         return Reason.UNREAD
     if _led_to_failure_only(call, trace):
         return Reason.FAILED_TOOL
     return Reason.REVISED_AWAY if _was_done_again(call, trace) else None
+
+
+def reason_unlearnable(call: Call, *, fingerprint: Fingerprint) -> Reason | None:
+    """Why no one could learn from a call, whatever came of its run; `None` if one could."""
+    if call.reply is None or call.error is not None:
+        return Reason.FAILED_CALL
+    if call.tokens is None or not call.tokens.completion_ids:
+        return Reason.INEXACT
+    return None if call.tokens.fingerprint.same_base(fingerprint) else Reason.OTHER_BASE
 
 
 def _was_asked_again(call: Call, trace: Trace) -> bool:

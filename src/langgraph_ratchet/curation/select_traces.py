@@ -20,9 +20,14 @@ def uniform_problems(rolled: Sequence[Rolled]) -> frozenset[str]:
     return frozenset(problem for problem, right in outcomes.items() if len(right) > 1 and len(set(right)) == 1)
 
 
+def is_held_out(rolled: Rolled, held_out: Collection[str]) -> bool:
+    """Whether something is measured on its question, by id or by split."""
+    return rolled.problem.id in held_out or rolled.problem.split is Split.HELD_OUT
+
+
 def reason_against(rolled: Rolled, *, held_out: Collection[str], uniform: Collection[str]) -> Reason | None:
     """Why a trace is not learned from; `None` if it is."""
-    if rolled.problem.id in held_out or rolled.problem.split is Split.HELD_OUT:
+    if is_held_out(rolled, held_out):
         return Reason.HELD_OUT
     if rolled.grade.score is None:
         return Reason.NOT_JUDGED

@@ -5,15 +5,14 @@ checks depend on each other: the exact test alone sees to that, and the others o
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from pydantic import Field
 
 from langgraph_ratchet.core.decision import Check, Decision, Verdict
 from langgraph_ratchet.core.noun import Noun
 from langgraph_ratchet.core.report import Report
+from langgraph_ratchet.evaluation.pairs import PairCounts, count_pairs
 from langgraph_ratchet.evaluation.statistics import (
     difference_lower_bound,
     paired_p_value,
@@ -26,7 +25,9 @@ class GateSettings(Noun):
     """What the gate requires."""
 
     alpha: float = Field(0.01, gt=0, lt=0.5)
-    """Largest p-value of the paired test: how often a candidate that is no better may be adopted."""
+    """How often a candidate that is no better may be adopted, over all attempts together."""
+    attempts: int = Field(1, ge=1)
+    """Decisions that share `alpha`: each may use an equal part, so that trying often does not make luck likely."""
     minimum_effect: float = Field(0.02, gt=0, lt=1)
     """Smallest observed gain in accuracy that is worth a change."""
     margin: float = Field(0.10, gt=0, lt=1)
@@ -36,22 +37,13 @@ class GateSettings(Noun):
     power: float = Field(0.80, ge=0.5, lt=1)
     """Chance of a decision with as many problems as are said to be needed, if the rates are as observed."""
 
+    @property
+    def alpha_each(self) -> float:
+        """Largest p-value of one paired test (Bonferroni: the parts add up to `alpha`, however rounds depend)."""
+        return self.alpha / self.attempts
+
 
 _DEFAULTS = GateSettings()
-
-
-class _Counts(NamedTuple):
-    """How the pairs of some problems came out."""
-
-    n: int
-    wins: int
-    """Solved by the candidate alone."""
-    losses: int
-    """Solved by the champion alone."""
-
-    @property
-    def difference(self) -> float:
-        return (self.wins - self.losses) / self.n
 
 
 def decide(
@@ -81,7 +73,7 @@ def decide(
     checks = _comparable(champion, candidate, candidate_id, champion_id)
     p_value, verdict, needed = None, Verdict.REJECT, None
     if all(check.passed for check in checks):
-        overall, by_type = _count(champion, candidate)
+        overall, by_type = count_pairs(champion, candidate)
         p_value = paired_p_value(overall.wins, overall.losses)
         checks += [_effect(champion, candidate, overall, settings), _test(overall, p_value, settings)]
         checks += [_not_inferior(name, counts, settings) for name, counts in by_type.items()]
@@ -144,21 +136,7 @@ def _comparable(champion: Report, candidate: Report, candidate_id: str, champion
     ]
 
 
-def _count(champion: Report, candidate: Report) -> tuple[_Counts, dict[str, _Counts]]:
-    """Pairs overall and by question type; rows are paired by problem, whatever their order."""
-    before = {row.problem_id: row.correct for row in champion.rows}
-    pairs: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
-    for row in candidate.rows:
-        pairs[row.type].append((before[row.problem_id], row.correct))
-    by_type = {str(name): _counts(pairs[name]) for name in sorted(pairs)}
-    return _counts([pair for each in pairs.values() for pair in each]), by_type
-
-
-def _counts(pairs: Sequence[tuple[bool, bool]]) -> _Counts:
-    return _Counts(len(pairs), pairs.count((False, True)), pairs.count((True, False)))
-
-
-def _effect(champion: Report, candidate: Report, overall: _Counts, settings: GateSettings) -> Check:
+def _effect(champion: Report, candidate: Report, overall: PairCounts, settings: GateSettings) -> Check:
     return Check(
         name="minimum_effect",
         observed=overall.difference,
@@ -170,19 +148,19 @@ def _effect(champion: Report, candidate: Report, overall: _Counts, settings: Gat
     )
 
 
-def _test(overall: _Counts, p_value: float | None, settings: GateSettings) -> Check:
+def _test(overall: PairCounts, p_value: float | None, settings: GateSettings) -> Check:
     chance = "no pair differs, so nothing was tested" if p_value is None else f"{p_value:.2g}"
     return Check(
         name="paired_test",
         observed=p_value,
-        required=settings.alpha,
-        passed=p_value is not None and p_value <= settings.alpha,
+        required=settings.alpha_each,
+        passed=p_value is not None and p_value <= settings.alpha_each,
         explanation=f"{overall.wins} problems were solved by the candidate alone, {overall.losses} by the champion "
-        f"alone. Chance that a candidate no better would do so well: {chance}; allowed is {settings.alpha:g}.",
+        f"alone. Chance that a candidate no better would do so well: {chance}; allowed is {_budget(settings)}.",
     )
 
 
-def _not_inferior(name: str, counts: _Counts, settings: GateSettings) -> Check:
+def _not_inferior(name: str, counts: PairCounts, settings: GateSettings) -> Check:
     bound = difference_lower_bound(counts.wins, counts.losses, counts.n, confidence=settings.confidence)
     return Check(
         name=f"not_inferior:{name}",
@@ -196,7 +174,7 @@ def _not_inferior(name: str, counts: _Counts, settings: GateSettings) -> Check:
 
 
 def _problems_needed(
-    overall: _Counts, by_type: dict[str, _Counts], checks: Sequence[Check], settings: GateSettings
+    overall: PairCounts, by_type: dict[str, PairCounts], checks: Sequence[Check], settings: GateSettings
 ) -> int | None:
     """Problems in the suite's proportions that would be enough; `None` if none would be, at the rates observed."""
     passed = {check.name: check.passed for check in checks}
@@ -205,7 +183,7 @@ def _problems_needed(
     needed: list[int | None] = [overall.n + 1]
     if not passed["paired_test"]:
         rates = (overall.wins / overall.n, overall.losses / overall.n)
-        needed.append(pairs_for_test(*rates, alpha=settings.alpha, power=settings.power))
+        needed.append(pairs_for_test(*rates, alpha=settings.alpha_each, power=settings.power))
     for name, counts in by_type.items():
         if not passed[f"not_inferior:{name}"]:
             pairs = pairs_for_bound(
@@ -218,6 +196,12 @@ def _problems_needed(
             needed.append(None if pairs is None else math.ceil(pairs * overall.n / counts.n))
     known = [number for number in needed if number is not None]
     return max(known) if len(known) == len(needed) else None
+
+
+def _budget(settings: GateSettings) -> str:
+    if settings.attempts == 1:
+        return f"{settings.alpha:g}"
+    return f"{settings.alpha_each:.2g}, one of {settings.attempts} rounds' equal parts of {settings.alpha:g}"
 
 
 def _version(version: str | None) -> str:

@@ -31,6 +31,8 @@ class Measurement:
     seed: int = 0
     samples: int = 1
     """Runs per problem, each with a seed of its own."""
+    setup: str = ""
+    """Hash of what else decides a run (tools, budgets, prompts): with another setup it is measured anew."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def _rollout(problem: Problem, measurement: Measurement, sample: int) -> Rollout
         measurement.model_version,
         measurement.temperature,
         measurement.seed,
+        measurement.setup,
         problem.id,
         sample,
     ]

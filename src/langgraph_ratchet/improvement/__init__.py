@@ -1,1 +1,1 @@
-"""The improvement graph: diagnose, propose, roll_out, grade, curate, train, evaluate, gate, approve, promote."""
+"""The improvement graph: practise, curate, train, measure, decide, promote and remember, round after round."""

@@ -7,6 +7,7 @@ from typing import Any
 from langgraph_ratchet.core.accuracy import Accuracy
 from langgraph_ratchet.core.decision import Decision
 from langgraph_ratchet.core.report import Report, ReportRow
+from langgraph_ratchet.evaluation.control import ControlComparison
 from langgraph_ratchet.evaluation.sampled import SampledAccuracy
 from langgraph_ratchet.improvement.state import ImprovementState
 from langgraph_ratchet.problems.suites import load_suite
@@ -20,14 +21,19 @@ def summarize(state: ImprovementState) -> Figures:
     Returns:
         `base_accuracy` and `candidate_accuracy` (lenient, on all held-out problems), the same strict, `by_type`,
         `by_level`, `never_practised` (levels that practice left out), `sampled`, `cost` per problem, `decision`,
-        `p_value`, `checks`, `rollouts`, `curated`, `training`, `promoted`, `seconds_by_phase`. What was not measured
-        is `None`.
+        `p_value`, `checks`, `rollouts`, `curated`, `training`, `approval`, `promoted`, `control` (the verdict on
+        curation with its figures, and what the control learned from), `page` (path of the report),
+        `seconds_by_phase`, all of the last round; `history` has a line for each round. What was not measured is
+        `None`.
     """
     base = _report(state.get("baseline"))
     candidate = _report(state.get("report"))
     decision = Decision.model_validate(state["decision"]) if state.get("decision") else None
     return {
         "run_id": state.get("run_id"),
+        "round": state.get("round"),
+        "rounds": state.get("rounds"),
+        "history": state.get("history", []),
         "champion": state.get("champion"),
         "candidate": state.get("candidate"),
         "n_heldout": len(base.rows) if base else None,
@@ -38,7 +44,7 @@ def summarize(state: ImprovementState) -> Figures:
         "by_type": _by_type(base, candidate),
         "by_level": _by_level(base, candidate),
         "never_practised": _never_practised(state, base, candidate),
-        "sampled": _sampled(state, candidate),
+        "sampled": sampled_figures(state, candidate),
         "cost": {"base": base.means if base else None, "candidate": candidate.means if candidate else None},
         "decision": decision.verdict.value if decision else None,
         "p_value": decision.p_value if decision else None,
@@ -47,9 +53,27 @@ def summarize(state: ImprovementState) -> Figures:
         "rollouts": state.get("rollouts"),
         "curated": state.get("curated"),
         "training": state.get("training"),
+        "approval": state.get("approval"),
         "promoted": state.get("promoted", False),
+        "control": _control(state.get("control_arm")),
+        "page": state.get("page"),
         "stopped": state.get("stopped"),
         "seconds_by_phase": state.get("seconds", {}),
+    }
+
+
+def _control(arm: Figures | None) -> Figures | None:
+    """The comparison with the control, its accuracies as figures; and what the control learned from."""
+    if not arm:
+        return None
+    compared = ControlComparison.model_validate(arm["comparison"])
+    return {
+        **compared.model_dump(mode="json", exclude={"schema_version"}),
+        "candidate": accuracy_figures(compared.candidate),
+        "control": accuracy_figures(compared.control),
+        "traces": arm["curated"]["traces"],
+        "right": arm["right"],
+        "training": arm["training"],
     }
 
 
@@ -90,18 +114,21 @@ def _by_level(base: Report | None, candidate: Report | None) -> list[Figures]:
     return [{"family": level[0], "level": level[1], **_pair(before.get(level), after.get(level))} for level in before]
 
 
-def _never_practised(state: ImprovementState, base: Report | None, candidate: Report | None) -> Figures | None:
-    if not base or "practice" not in state:
-        return None
+def never_practised(state: ImprovementState, base: Report) -> list[tuple[str, int]]:
+    """Levels (family and difficulty) that are measured and that practice leaves out."""
     practised = {(source.family, level) for source in load_suite(state["practice"]).sources for level in source.levels}
-    levels = [level for level in base.by_level if level not in practised]
+    return [level for level in base.by_level if level not in practised]
+
+
+def _never_practised(state: ImprovementState, base: Report | None, candidate: Report | None) -> Figures | None:
+    levels = never_practised(state, base) if base and "practice" in state else []
     if not levels:
         return None
     figures = _both(base, candidate, lambda row: (row.family, row.difficulty) in levels)
     return {"levels": [{"family": family, "level": level} for family, level in levels], **figures}
 
 
-def _sampled(state: ImprovementState, candidate: Report | None) -> Figures | None:
+def sampled_figures(state: ImprovementState, candidate: Report | None) -> Figures | None:
     """The champion sampled, beside the greedy accuracies on the same problems.
 
     `share_above_majority` is how much of the gain a vote of k draws would not have given without any training.

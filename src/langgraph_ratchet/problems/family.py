@@ -1,6 +1,7 @@
 """What a family of problems is: a generator, an independent solver, an expert and a novice.
 
-To add one: a file in `problems/procedural/` named after the family, with an instance of it as `FAMILY`.
+To add one: a file in `problems/procedural/` named after the family, with an instance of it as `FAMILY`; or, in a
+package of your own, an entry point of that name in the group `langgraph_ratchet.problem_families`.
 """
 
 import random

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -69,8 +69,12 @@ class ProblemStream(Iterator[Problem]):
             return None
 
 
-def generate(suite: Suite) -> list[Problem]:
+def generate(suite: Suite, *, known: Collection[str] = ()) -> list[Problem]:
     """The problems of `suite`: per family and level `count` distinct ones of its split, in the suite's order.
+
+    Args:
+        suite: what to draw.
+        known: ids of problems that were used before; they come only where a level has no others left.
 
     Raises:
         UnknownNameError: a family does not exist.
@@ -82,7 +86,7 @@ def generate(suite: Suite) -> list[Problem]:
         for level in source.levels:
             stream = ProblemStream(family, level, suite.split, suite.seed)
             _check_size(family, level, suite.split, source.count)
-            problems += _distinct(stream, source.count)
+            problems += _distinct(stream, source.count, known)
     return problems
 
 
@@ -96,16 +100,18 @@ def _check_size(family: Family, level: int, split: Split, count: int) -> None:
         )
 
 
-def _distinct(stream: ProblemStream, count: int) -> list[Problem]:
-    """The first `count` problems of the stream with different parameters."""
-    found: dict[bytes, Problem] = {}
-    while len(found) < count:
-        if stream.attempts >= _DRAWS_PER_PROBLEM * count:
-            raise BadInputError(
-                f"{stream.family.name} level {stream.level} gave {len(found)} distinct problems of the split"
-                f" {stream.split} in {stream.attempts} draws ({stream.discarded} discarded), {count} were wanted"
-            )
+def _distinct(stream: ProblemStream, count: int, known: Collection[str]) -> list[Problem]:
+    """The first `count` problems of the stream with different parameters, `known` ones last."""
+    fresh: dict[bytes, Problem] = {}
+    again: dict[bytes, Problem] = {}
+    while len(fresh) < count and stream.attempts < _DRAWS_PER_PROBLEM * count:
         problem = stream.attempt()
         if problem is not None:
-            found.setdefault(canonical_json(problem.provenance), problem)
-    return list(found.values())
+            (again if problem.id in known else fresh).setdefault(canonical_json(problem.provenance), problem)
+    found = [*fresh.values(), *again.values()][:count]
+    if len(found) < count:
+        raise BadInputError(
+            f"{stream.family.name} level {stream.level} gave {len(found)} distinct problems of the split"
+            f" {stream.split} in {stream.attempts} draws ({stream.discarded} discarded), {count} were wanted"
+        )
+    return found

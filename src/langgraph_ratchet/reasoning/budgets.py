@@ -1,10 +1,12 @@
 """The limits of a run, and the one place where they are checked."""
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langgraph_ratchet.core.trace import Outcome
+from langgraph_ratchet.reasoning.context import Context
 from langgraph_ratchet.reasoning.state import ReasoningState, Spent
 
 
@@ -41,6 +43,12 @@ class Budgets:
     question_chars: int = 100_000
     """Longest question that is accepted, its context included."""
 
+    def within(self, context: Context) -> "Budgets":
+        """These limits, or the lower ones that the context asks for."""
+        asked = {name: getattr(context, name) for name in ("calls", "tool_calls", "tokens", "seconds", "revisions")}
+        lower = {name: min(getattr(self, name), limit) for name, limit in asked.items() if limit is not None}
+        return replace(self, **lower) if lower else self
+
     def check(self, state: ReasoningState, spent: Spent) -> None:
         """Raises `RunEnded` when a limit is reached. Called before every call to the model or a tool."""
         seconds = time.time() - state["started_at"]
@@ -54,3 +62,8 @@ class Budgets:
                 raise RunEnded(outcome, f"the run used {round(used, 2):,} of {limit:,} {unit} and was not done")
         if spent["failures"] >= self.failures:
             raise RunEnded(Outcome.TOOL_FAILED, f"{spent['failures']} tool calls failed one after another")
+
+
+UNTIMED = Budgets(seconds=math.inf)
+"""For many runs at once, which wait for one another: a clock would measure the machine and its other work, and make a
+model look worse on a busy one."""

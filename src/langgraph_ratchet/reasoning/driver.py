@@ -8,10 +8,12 @@ Interrupts and Ctrl-C pass through untouched.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, convert_to_openai_messages
 from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables.config import run_in_executor
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime, get_runtime
 
@@ -21,7 +23,7 @@ from langgraph_ratchet.core.question import Question
 from langgraph_ratchet.core.step import Step, Trust
 from langgraph_ratchet.core.trace import Outcome
 from langgraph_ratchet.reasoning.budgets import RunEnded
-from langgraph_ratchet.reasoning.context import Context
+from langgraph_ratchet.reasoning.context import Context, checked
 from langgraph_ratchet.reasoning.request import Ask, Body, Reply, Request, Update, UseTool
 from langgraph_ratchet.reasoning.services import Services
 from langgraph_ratchet.reasoning.state import ReasoningState, Spent
@@ -37,9 +39,27 @@ def as_node(name: str, function: NodeFunction, services: Services) -> RunnableLa
         return _Execution.start(name, state, services).drive(function)
 
     async def arun(state: ReasoningState) -> Update:
-        return await _Execution.start(name, state, services).adrive(function)
+        execution = await run_in_executor(None, _Execution.start, name, state, services)
+        return await execution.adrive(function)
 
     return RunnableLambda(run, afunc=arun, name=name)
+
+
+@dataclass(frozen=True)
+class _Left:
+    """A body that has ended, and what it leaves as state."""
+
+    update: Update
+
+
+def _advance(resume: Callable[[], Request]) -> Request | _Left:
+    """Runs a body up to its next request, or to its end."""
+    try:
+        return resume()
+    except StopIteration as stop:
+        return _Left(stop.value)
+    except RunEnded as ended:
+        return _Left(ended.update)
 
 
 @dataclass
@@ -60,53 +80,46 @@ class _Execution:
     @classmethod
     def start(cls, node: str, state: ReasoningState, services: Services) -> "_Execution":
         runtime: Runtime[Context] = get_runtime(Context)
+        context = checked(runtime.context)
         info = runtime.execution_info
         spent = state.get("spent") or Spent(calls=0, tool_calls=0, tokens=0, failures=0)
         return cls(
             node=node,
             state=state,
-            services=services,
-            # As a subgraph it is given its parent's context, which may be of any type.
-            context=runtime.context if isinstance(runtime.context, Context) else Context(),
+            services=services.under(context),
+            context=context,
             task_id=info.task_id if info else new_id("task"),
             attempt=info.node_attempt if info else 1,
             spent=Spent(**spent),
             model_version=state.get("model_version"),
         )
 
-    # Two thin forms of one loop: they differ only in how a request is carried out.
+    # Two thin forms of one loop: they differ only in how a request is carried out. In the async form all that may
+    # touch a file (a body, the recorder) runs in a thread, so that the event loop never waits for a disk.
 
     def drive(self, function: NodeFunction) -> Update:
         body = function(self.state, self.services, self.context)
-        try:
-            request = next(body)
-            while True:
-                try:
-                    answer = self._perform(request)
-                except RunEnded as ended:
-                    request = body.throw(ended)  # into the body: it may have done something that must be kept
-                else:
-                    request = body.send(answer)
-        except StopIteration as stop:
-            return self._finish(stop.value)
-        except RunEnded as ended:
-            return self._finish(ended.update)
+        step = _advance(lambda: next(body))
+        while not isinstance(step, _Left):
+            try:
+                answer = self._perform(step)
+            except RunEnded as ended:
+                step = _advance(partial(body.throw, ended))  # it may have done something that must be kept
+            else:
+                step = _advance(partial(body.send, answer))
+        return self._finish(step.update)
 
     async def adrive(self, function: NodeFunction) -> Update:
         body = function(self.state, self.services, self.context)
-        try:
-            request = next(body)
-            while True:
-                try:
-                    answer = await self._aperform(request)
-                except RunEnded as ended:
-                    request = body.throw(ended)
-                else:
-                    request = body.send(answer)
-        except StopIteration as stop:
-            return self._finish(stop.value)
-        except RunEnded as ended:
-            return self._finish(ended.update)
+        step = await run_in_executor(None, _advance, lambda: next(body))
+        while not isinstance(step, _Left):
+            try:
+                answer = await self._aperform(step)
+            except RunEnded as ended:
+                step = await run_in_executor(None, _advance, partial(body.throw, ended))
+            else:
+                step = await run_in_executor(None, _advance, partial(body.send, answer))
+        return await run_in_executor(None, self._finish, step.update)
 
     def _finish(self, update: Update) -> Update:
         """Records the steps that the body took, and adds what the execution used to what it returned."""
@@ -144,8 +157,9 @@ class _Execution:
         except GraphBubbleUp:
             raise
         except Exception as error:
-            raise self._failed(request, error, time.perf_counter() - started) from error
-        return self._replied(request, message, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            raise await run_in_executor(None, self._failed, request, error, seconds) from error
+        return await run_in_executor(None, self._replied, request, message, time.perf_counter() - started)
 
     def _model(self, request: Ask) -> Any:
         return self.services.acting_model if request.with_tools else self.services.model

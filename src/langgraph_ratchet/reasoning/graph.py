@@ -10,7 +10,7 @@ from langchain_core.tools import BaseTool, tool as as_tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.graph import END, START, StateGraph
 
-from langgraph_ratchet.core.errors import BadInputError, ToolCallingError
+from langgraph_ratchet.core.errors import BadInputError
 from langgraph_ratchet.core.settings import Settings
 from langgraph_ratchet.reasoning import routes
 from langgraph_ratchet.reasoning.budgets import Budgets
@@ -25,7 +25,7 @@ from langgraph_ratchet.reasoning.nodes.select_strategy import select_strategy
 from langgraph_ratchet.reasoning.nodes.self_check import self_check
 from langgraph_ratchet.reasoning.nodes.synthesize import synthesize
 from langgraph_ratchet.reasoning.nodes.tools import tools as use_tools
-from langgraph_ratchet.reasoning.services import ChatRunnable, Memory, Services
+from langgraph_ratchet.reasoning.services import Memory, Services, name_of, with_tools
 from langgraph_ratchet.reasoning.state import ReasoningInput, ReasoningOutput, ReasoningState
 from langgraph_ratchet.reasoning.strategy import get_strategy, strategies as all_strategies
 from langgraph_ratchet.traces.recorder import Recorder
@@ -54,6 +54,7 @@ def create_reasoner(
     strategies: Sequence[str] | None = None,
     budgets: Budgets | None = None,
     memory: Memory | None = None,
+    models: Callable[[str], BaseChatModel] | None = None,
 ) -> ReasoningGraph:
     """The reasoning graph, uncompiled: compile it with your checkpointer and store, or use it as a subgraph.
 
@@ -62,9 +63,11 @@ def create_reasoner(
         tools: LangChain tools, or functions with type hints and a docstring.
         store: where every run is recorded; `"default"` is the trace store of the settings (`.ratchet/traces.db`),
             opened at the first run; `None` records nothing.
-        strategies: names of the strategies to choose from; `None` offers all.
+        strategies: names of the strategies to choose from; `None` offers the built-in ones.
         budgets: limits of a run.
         memory: gives texts that may help with a question.
+        models: gives the model that a context names, `resolve_model` for example; by default a context may not name
+            one, since whoever invokes the graph would choose what is loaded and paid for.
 
     Returns:
         A `StateGraph` that takes `messages` or a `question` and gives the answer as a message and in `answer`, with
@@ -81,8 +84,8 @@ def create_reasoner(
     chosen = {name: get_strategy(name) for name in strategies} if strategies else dict(all_strategies())
     services = Services(
         model=model,
-        acting_model=_with_tools(model, list(named.values())),
-        model_name=_name_of(model),
+        acting_model=with_tools(model, list(named.values())),
+        model_name=name_of(model),
         tools=named,
         offered=tuple(convert_to_openai_tool(item) for item in named.values()),
         strategies=chosen,
@@ -90,6 +93,7 @@ def create_reasoner(
         recorder=Recorder(store),
         memory=memory,
         code_version=_code_version(),
+        models=models,
     )
     graph = StateGraph(
         ReasoningState, context_schema=Context, input_schema=ReasoningInput, output_schema=ReasoningOutput
@@ -116,27 +120,6 @@ def _by_name(tools: Sequence[BaseTool]) -> dict[str, BaseTool]:
             raise BadInputError(f"two tools are called {item.name!r}: give each tool a name of its own")
         named[item.name] = item
     return named
-
-
-def _with_tools(model: BaseChatModel, tools: list[BaseTool]) -> ChatRunnable:
-    if not tools:
-        return model
-    try:
-        return model.bind_tools(tools)
-    except NotImplementedError as error:
-        raise ToolCallingError(
-            f"{type(model).__name__} cannot call tools, and {len(tools)} were given: use a chat model that implements "
-            "bind_tools (ChatTransformers for local models), or give no tools"
-        ) from error
-
-
-def _name_of(model: BaseChatModel) -> str:
-    """The model's name as it identifies itself; LangChain has no single place for it."""
-    for attribute in ("model_name", "model", "model_id", "name_of_model"):
-        value = getattr(model, attribute, None)
-        if isinstance(value, str) and value:
-            return value
-    return type(model).__name__
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any
 
 from langgraph.graph.state import CompiledStateGraph
 
+from langgraph_ratchet.core.errors import StoreError
 from langgraph_ratchet.core.question import Question
 from langgraph_ratchet.core.trace import Trace
 from langgraph_ratchet.reasoning.context import Context
@@ -48,7 +49,11 @@ def roll_out(
         on_done: told how many are done, and of how many.
 
     Returns:
-        One trace for each rollout that could be recorded; lost runs are missing.
+        One trace for each rollout.
+
+    Raises:
+        StoreError: a run could not be recorded. The others stop after their call in flight; the same `wanted` goes on
+            when the store can be written to again.
     """
     ids = [rollout.trace_id for rollout in wanted]
     finished = store.finished(ids)
@@ -58,7 +63,7 @@ def roll_out(
     stopping = Event()
     with ThreadPoolExecutor(concurrency, thread_name_prefix="ratchet-rollout") as pool:
         try:
-            running: set[Future[None]] = {pool.submit(_run, reasoner, rollout, stopping) for rollout in todo}
+            running: set[Future[None]] = {pool.submit(_run, reasoner, store, rollout, stopping) for rollout in todo}
             while running:
                 # A time limit, so that Ctrl-C is noticed while every run waits for the model.
                 ready, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -74,9 +79,14 @@ def roll_out(
     return store.find_traces(ids)
 
 
-def _run(reasoner: Reasoner, rollout: Rollout, stopping: Event) -> None:
+def _run(reasoner: Reasoner, store: TraceStore, rollout: Rollout, stopping: Event) -> None:
     context = Context(temperature=rollout.temperature, seed=rollout.seed, trace_id=rollout.trace_id)
     given = {"question": rollout.question.model_dump(mode="json")}
     for _ in reasoner.stream(given, context=context, stream_mode="updates"):
         if stopping.is_set():
             return
+    if not store.finished([rollout.trace_id]):  # the recorder never stops a run, but here runs are all that is wanted
+        raise StoreError(
+            f"a run could not be recorded in {store.url} (the log says why): see that the disk has room and the file "
+            "may be written, then go on with --resume; what was recorded before is kept"
+        )

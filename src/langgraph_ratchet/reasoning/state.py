@@ -5,34 +5,47 @@ from typing import Annotated, Any
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
+from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
+_described = with_config(ConfigDict(use_attribute_docstrings=True))
+"""Puts the string under each field into the schema, from which Studio makes its forms."""
 
+
+@_described
 class ReasoningInput(TypedDict, total=False):
-    """What a caller gives: `messages` (the last human one is the question) or a `question`."""
+    """What a caller gives: `messages` or a `question`."""
 
     messages: Annotated[list[AnyMessage], add_messages]
+    """The conversation; its last message, if it is a human's, is the question."""
     question: dict[str, Any] | str
-    """A `Question` as JSON, or just its text."""
+    """Instead of messages: the question's text, or a `Question` as JSON with text, type, context and attachments."""
 
 
+@_described
 class ReasoningOutput(TypedDict, total=False):
     """What a caller gets, and what Studio shows as the run goes on."""
 
     messages: Annotated[list[AnyMessage], add_messages]
+    """The conversation, with the answer as its last message."""
     answer: str | None
+    """The answer only; `None` while there is none, and when the run ended without one."""
     confidence: float | None
     """The model's own probability that the answer is supported; `None` without log-probabilities."""
     trace_id: str
+    """Id of the run's record in the trace store: `ratchet traces show ID`."""
     outcome: str
     """One of `core.trace.Outcome`."""
     error: str | None
+    """Why there is no answer; `None` when there is one."""
     plan: list[str]
+    """One step of the work a line."""
     strategy: str | None
     """`None` until one is selected."""
     steps: Annotated[list[dict[str, Any]], operator.add]
-    """`core.step.Step` as JSON."""
+    """Each call of a tool with its result: `core.step.Step` as JSON."""
     revisions: int
+    """How often the self-check has sent the run back."""
 
 
 class Spent(TypedDict):

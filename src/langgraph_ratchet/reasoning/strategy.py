@@ -1,12 +1,10 @@
-"""What a strategy is. The strategies themselves are one file each in `strategies/`."""
+"""What a strategy is. The strategies themselves are one file each in `strategies/`, or other packages' entry points."""
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from typing import Any
 
-from langgraph_ratchet.core.errors import UnknownNameError
+from langgraph_ratchet.core.plugins import Kind
 
 
 @dataclass(frozen=True)
@@ -21,16 +19,36 @@ class Strategy:
     """How to go about it, one or two sentences; opens the prompt of `act`."""
 
 
-@cache
-def strategies() -> Mapping[str, Strategy]:
-    """Every strategy in `strategies/`, by name, in alphabetical order."""
-    from langgraph_ratchet.reasoning import strategies as folder
+def _is_strategy(name: str, strategy: Any) -> Strategy:
+    if not isinstance(strategy, Strategy):
+        raise TypeError(f"it is a {type(strategy).__name__}")
+    if strategy.name != name:
+        raise ValueError(f"the strategy calls itself {strategy.name!r}")
+    return strategy
 
-    modules = (
-        importlib.import_module(f"{folder.__name__}.{info.name}") for info in pkgutil.iter_modules(folder.__path__)
-    )
-    found = [module.STRATEGY for module in modules]
-    return {strategy.name: strategy for strategy in sorted(found, key=lambda item: item.name)}
+
+STRATEGIES = Kind(
+    noun="strategy",
+    folder="langgraph_ratchet.reasoning.strategies",
+    group="langgraph_ratchet.strategies",
+    attribute="STRATEGY",
+    wanted="a Strategy of that name",
+    accept=_is_strategy,
+)
+"""Where strategies are found."""
+
+
+def strategies() -> Mapping[str, Strategy]:
+    """The built-in strategies by name, in alphabetical order: the ones that a model selects from by default.
+
+    Those of other packages are selected from only when they are asked for: a model knows the ones it was taught.
+    """
+    return {name: get_strategy(name) for name in STRATEGIES.built_in()}
+
+
+def strategy_names() -> tuple[str, ...]:
+    """Names of all strategies, the built-in ones and those of other packages, sorted."""
+    return STRATEGIES.names()
 
 
 def get_strategy(name: str) -> Strategy:
@@ -38,7 +56,6 @@ def get_strategy(name: str) -> Strategy:
 
     Raises:
         UnknownNameError: there is none; the message lists those that exist.
+        PluginError: another package's strategy cannot be used.
     """
-    if name not in strategies():
-        raise UnknownNameError("strategy", name, strategies())
-    return strategies()[name]
+    return STRATEGIES.load(name)

@@ -56,7 +56,16 @@ def copy_durably(source: Path, target: Path) -> str:
 
 def fsync_folder(path: Path) -> None:
     """Waits until the names in a folder are on disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    _fsync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def fsync_file(path: Path) -> None:
+    """Waits until the content of a file that somebody else wrote is on disk."""
+    _fsync(path, os.O_RDONLY)
+
+
+def _fsync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -7,6 +7,7 @@ copy; so here tool names, argument names and values are random, and the values i
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -122,7 +123,7 @@ def _value(rng: random.Random, kind: str) -> str | int:
         return rng.randint(-(10 ** rng.randint(1, 6)), 10 ** rng.randint(1, 7))
     kinds: tuple[Callable[[random.Random], str], ...] = (
         *(_text, _sum, _sum, _date, _number),
-        *(_phrase, _phrase, _known_name, _known_name),
+        *(_phrase, _premises, _known_name, _known_name),
     )
     return rng.choice(kinds)(rng)
 
@@ -136,6 +137,18 @@ def _text(rng: random.Random) -> str:
 def _sum(rng: random.Random) -> str:
     terms = [str(rng.randint(0, 10 ** rng.randint(1, 4))) for _ in range(rng.randint(2, 7))]
     return terms[0] + "".join(f" {rng.choice('+-*/')} {term}" for term in terms[1:])
+
+
+def _premises(rng: random.Random) -> str:
+    """Propositions, as the tool `logic` reads them; the first letter's token is another after a quote than a space."""
+
+    def literal() -> str:
+        return rng.choice(("", "", "not ")) + rng.choice(ascii_lowercase)
+
+    return "; ".join(
+        f"{literal()} {rng.choice(('->', '->', 'or', 'and'))} {literal()}" if rng.random() < 0.7 else literal()
+        for _ in range(rng.randint(1, 5))
+    )
 
 
 def _date(rng: random.Random) -> str:

@@ -100,7 +100,7 @@ def _perform(habits: Mapping[tuple[str, int], Habit], problems: list[Problem], *
     rng = random.Random(seed)
     store = TraceStore(":memory:")
     model = PolicyChatModel(policy=_nobody, name_of_model="demonstrator")
-    reasoner = create_reasoner(model, get_tools("calculator", "clock", "documents"), store=store).compile()
+    reasoner = create_reasoner(model, get_tools(), store=store).compile()
     for problem in problems:
         family = get_family(problem.family)
         expert = family.expert(problem.question)

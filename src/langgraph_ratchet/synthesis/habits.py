@@ -42,6 +42,15 @@ POCKET_HABITS: Mapping[tuple[str, int], Habit] = {
     ("fact_chain", 2): RIGHT_OFTEN,
     ("fact_chain", 3): WRONG_OFTEN,
     ("fact_chain", 4): WRONG_OFTEN,
+    ("entailment", 1): RIGHT,
+    ("entailment", 2): RIGHT,
+    ("entailment", 3): WRONG,
+    ("entailment", 4): WRONG,
+    ("grid_walk", 1): RIGHT,
+    ("grid_walk", 2): RIGHT,
+    ("grid_walk", 3): WRONG,
+    ("grid_walk", 4): WRONG,
 }
-"""By family and level. A level that is not here, chain_sum 5, is never shown; that one, date_shift 4 and fact_chain 4
-are not in the practice suite either, so that what practice does for its neighbours can be measured."""
+"""By family and level. A level that is not here, chain_sum 5, is never shown; that one and level 4 of date_shift,
+fact_chain, entailment and grid_walk are not in the practice suite either, so that what practice does for its
+neighbours can be measured."""

@@ -57,11 +57,13 @@ class TraceStore:
         return self._database.url
 
     def begin(self, trace_id: str, question: Question, model: str, started_at: float) -> None:
-        """Says that a run has begun (at `started_at`, Unix seconds). Saying it again changes nothing."""
+        """Says that a run has begun (at `started_at`, Unix seconds). A run that begins again is no longer lost."""
         run = Run(id=trace_id, question=question, model=model, started_at=started_at)
         row = {"id": run.id, "lost": False, "body": encode(run)}
         with self._database.write() as connection:
-            connection.execute(_INSERT_RUN, row)
+            if connection.execute(_INSERT_RUN, row).rowcount == 0:
+                lost = (schema.runs.c.id == trace_id) & schema.runs.c.lost
+                connection.execute(update(schema.runs).where(lost).values(lost=False))
 
     def add_call(self, call: Call) -> Call:
         """Stores a call and returns it as stored.

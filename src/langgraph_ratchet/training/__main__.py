@@ -1,11 +1,14 @@
 """The training process: `python -m langgraph_ratchet.training JOB.json`.
 
-Beside the job file it writes `progress.jsonl` (one `Progress` a line) and, at the end, `statistics.json` or
+Beside the job file it writes `progress.jsonl` (one `Progress` a line) and, at the end, `finished.json` or
 `failure.json`. Exit status 0: the adapter is in the job's output folder. 1: it is not, and standard error says why.
+A job that is done is not done again, and one that was killed goes on from its last checkpoint.
 """
 
 import argparse
+import contextlib
 import os
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +16,20 @@ from pathlib import Path
 from langgraph_ratchet.core.errors import RatchetError
 from langgraph_ratchet.core.progress import Progress
 from langgraph_ratchet.training.job import Job
-from langgraph_ratchet.training.result import Files, write_failure, write_statistics
+from langgraph_ratchet.training.result import (
+    NO_ROOM,
+    Files,
+    held,
+    is_about_room,
+    no_room,
+    read_finished,
+    write_failure,
+    write_finished,
+)
+from langgraph_ratchet.training.trainers import train
+
+_ORPHAN_S = 30.0
+"""How long the trainer of a killed caller may take to end."""
 
 
 def main() -> int:
@@ -25,22 +41,42 @@ def main() -> int:
     if given.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     files = Files(given.job.parent)
-    files.clear()
     try:
-        job = Job.read(given.job)
-        from langgraph_ratchet.training.sft import train_adapter
-
-        with files.progress.open("a", encoding="utf-8", buffering=1) as progress:
-
-            def say(event: Progress) -> None:
-                progress.write(event.model_dump_json() + "\n")
-
-            write_statistics(files, train_adapter(job, say))
+        with held(files.training_lock, wait_s=_ORPHAN_S):
+            _run(files, Job.read(given.job))
     except RatchetError as error:
-        write_failure(files, error)
-        print(error, file=sys.stderr)
-        return 1
+        return _failed(files, error)
+    except OSError as error:
+        if not is_about_room(error):
+            raise
+        return _failed(files, no_room(files.folder, error))
     return 0
+
+
+def _run(files: Files, job: Job) -> None:
+    if read_finished(files, job) is not None:
+        return
+    files.clear()
+    for other in set(job.checkpoints.parent.glob("*")) - {job.checkpoints}:  # of a job with other settings or data
+        shutil.rmtree(other, ignore_errors=True)
+    with files.progress.open("a", encoding="utf-8", buffering=1) as progress:
+
+        def say(event: Progress) -> None:
+            progress.write(event.model_dump_json() + "\n")
+
+        write_finished(files, job, train(job, say))
+    shutil.rmtree(job.checkpoints.parent, ignore_errors=True)
+
+
+def _failed(files: Files, error: RatchetError) -> int:
+    # Not `print`: what it cannot write to a full disk, it tries to write again when the process ends.
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno(), f"{error}\n".encode())
+    try:
+        write_failure(files, error)
+    except OSError:
+        return NO_ROOM
+    return 1
 
 
 def _end_with_parent() -> None:

@@ -1,5 +1,6 @@
 """LoRA layers in a base for the time of a training run, and the adapter's files."""
 
+import os
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from langgraph_ratchet.core.errors import BadInputError, TrainingFailedError
+from langgraph_ratchet.registry.files import fsync_file, fsync_folder
 from langgraph_ratchet.training.job import Job, Lora
 
 _FILES = frozenset({"adapter_model.safetensors", "adapter_config.json"})
@@ -52,20 +54,41 @@ def save_adapter(peft_model: Any, job: Job) -> None:
 
     Raises:
         BadInputError: the folder is there and holds something else than an adapter.
+        TrainingFailedError: it could not be written.
     """
+    from safetensors import SafetensorError
+
     check_replaceable(job.out)
     unfinished = job.out.with_name(f"{job.out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
+    config = peft_model.peft_config["default"]
     # The base by name: a path of this machine would mean nothing on another.
-    peft_model.peft_config["default"].base_model_name_or_path = portable_name(job.base)
-    peft_model.save_pretrained(unfinished, safe_serialization=True, save_embedding_layers=False)
-    for path in unfinished.iterdir():
-        if path.name not in _FILES:
-            path.unlink()
-    if {path.name for path in unfinished.iterdir()} != _FILES:
-        raise TrainingFailedError(f"the adapter was not written to {unfinished} as safetensors")
-    shutil.rmtree(job.out, ignore_errors=True)
-    unfinished.rename(job.out)
+    config.base_model_name_or_path = portable_name(job.base)
+    if not isinstance(config.target_modules, str):
+        # A set has another order in each process, and the version's id is a hash of this file too.
+        config.target_modules = sorted(config.target_modules)
+    try:
+        peft_model.save_pretrained(unfinished, safe_serialization=True, save_embedding_layers=False)
+        for path in unfinished.iterdir():
+            fsync_file(path) if path.name in _FILES else path.unlink()
+        if {path.name for path in unfinished.iterdir()} != _FILES:
+            raise TrainingFailedError(f"the adapter was not written to {unfinished} as safetensors")
+        fsync_folder(unfinished)
+        remove_adapter(job.out)
+        os.rename(unfinished, job.out)
+        fsync_folder(job.out.parent)
+    except (OSError, SafetensorError) as error:  # safetensors says so that the disk is full
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise TrainingFailedError(
+            f"the adapter could not be written to {job.out} ({error}): see that the disk has room and the folder "
+            "may be written, then run the same again"
+        ) from error
+
+
+def remove_adapter(folder: Path) -> None:
+    """Removes the adapter that an earlier run left. Raises like `check_replaceable`."""
+    check_replaceable(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_replaceable(folder: Path) -> None:

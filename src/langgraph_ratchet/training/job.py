@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError
 
 from langgraph_ratchet.core.errors import BadInputError
+from langgraph_ratchet.core.ids import content_hash, file_hash
 from langgraph_ratchet.core.noun import Noun, Stored
 
 
@@ -22,7 +23,8 @@ class Lora(Noun):
 class Job(Stored):
     """One adapter to train. Relative paths are relative to the directory that the process runs in."""
 
-    kind: Literal["sft"] = "sft"
+    trainer: str = "sft"
+    """Name of what trains it: a file in `training/trainers/`, or another package's entry point."""
     base: str
     """Name of the base model, as `load_base` takes it. Training always starts from it, never from an adapter."""
     dataset: Path
@@ -45,6 +47,26 @@ class Job(Stored):
     """Of the computation; the adapter's own weights are float32. `auto` takes bfloat16 where it is known to be
     faster: on a GPU, and on a CPU with bfloat16 instructions for a base of 10 M parameters or more."""
     seed: int = 0
+    checkpoint_every_s: float = Field(30.0, ge=0)
+    """Seconds between checkpoints; 0 makes one after every step."""
+
+    @property
+    def hash(self) -> str:
+        """Of all that decides the adapter: the settings and the dataset, which names the base by its hash.
+
+        Raises:
+            BadInputError: the dataset cannot be read.
+        """
+        settings = self.model_dump(mode="json", exclude={"dataset", "out", "checkpoint_every_s"})
+        try:
+            return content_hash([settings, file_hash(self.dataset)])
+        except OSError as error:
+            raise BadInputError(f"no dataset could be read from {self.dataset}: {error}") from error
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where this job's checkpoints lie: beside `out`, apart from those of every other job. Raises like `hash`."""
+        return self.out.with_name(f"{self.out.name}.checkpoints") / self.hash[:16]
 
     @classmethod
     def read(cls, path: Path) -> Self:

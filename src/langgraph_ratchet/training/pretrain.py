@@ -16,7 +16,13 @@ from torch import Tensor
 from langgraph_ratchet.core.errors import BadInputError, TrainingFailedError
 from langgraph_ratchet.core.ids import content_hash, file_hash
 from langgraph_ratchet.core.progress import OnProgress, Progress
-from langgraph_ratchet.training.checkpoint import load_checkpoint, save_checkpoint
+from langgraph_ratchet.registry.files import replace_durably
+from langgraph_ratchet.training.checkpoint import (
+    load_checkpoint,
+    restore_tensors,
+    save_checkpoint,
+    training_tensors,
+)
 from langgraph_ratchet.training.initialisation import initialise
 from langgraph_ratchet.training.learning_rate import learning_rate
 from langgraph_ratchet.training.replicas import Replicas
@@ -126,21 +132,13 @@ class Pretraining:
 
     def save(self, checkpoints: Path, identity: str) -> None:
         """Writes weights, optimizer and position."""
-        tensors: dict[str, Tensor] = {}
-        for name, parameter in self.model.named_parameters():
-            tensors[f"model.{name}"] = parameter.detach()
-            for moment, value in self.optimizer.state[parameter].items():
-                tensors[f"{moment}.{name}"] = value
+        tensors = training_tensors(self.model.named_parameters(), self.optimizer)
         state = {"identity": identity, "tokens": self.tokens_done, "seconds": self.seconds}
         save_checkpoint(checkpoints, self.steps_done, tensors, state)
 
     def restore(self, steps_done: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Goes back to where `save` was called."""
-        with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                parameter.copy_(tensors[f"model.{name}"])
-                moments = ("step", "exp_avg", "exp_avg_sq")
-                self.optimizer.state[parameter] = {moment: tensors[f"{moment}.{name}"] for moment in moments}
+        restore_tensors(self.model.named_parameters(), self.optimizer, tensors)
         self.steps_done, self.tokens_done, self.seconds = steps_done, state["tokens"], state["seconds"]
 
 
@@ -232,7 +230,7 @@ def _finish(run: Pretraining, last: LossSums, model_dir: Path, out: Path, identi
         "settings": asdict(run.settings),
         "identity": identity,
     }
-    (out / _FINISHED).write_bytes(orjson.dumps(measured, option=orjson.OPT_INDENT_2))
+    replace_durably(out / _FINISHED, orjson.dumps(measured, option=orjson.OPT_INDENT_2))
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return measured
 

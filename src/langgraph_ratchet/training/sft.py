@@ -25,8 +25,14 @@ from langgraph_ratchet.core.errors import BadInputError, FingerprintError, Train
 from langgraph_ratchet.core.example import Dataset, Example
 from langgraph_ratchet.core.model_version import TrainingStatistics
 from langgraph_ratchet.core.progress import OnProgress, Progress, silent
-from langgraph_ratchet.training.adapter import attached_lora, check_replaceable, save_adapter
+from langgraph_ratchet.training.adapter import attached_lora, check_replaceable, remove_adapter, save_adapter
 from langgraph_ratchet.training.batches import plan_epochs
+from langgraph_ratchet.training.checkpoint import (
+    load_checkpoint,
+    restore_tensors,
+    save_checkpoint,
+    training_tensors,
+)
 from langgraph_ratchet.training.dataset import read_dataset
 from langgraph_ratchet.training.job import Job
 from langgraph_ratchet.training.learning_rate import learning_rate
@@ -36,6 +42,7 @@ from langgraph_ratchet.training.token_losses import token_losses
 _SAID_EVERY_S = 0.5
 _SMALL_PARAMETERS = 10_000_000
 _MOST_REPLICAS = 4
+_CURVE_POINTS = 60
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,9 @@ class _Part:
 def train_adapter(job: Job, on_progress: OnProgress = silent) -> TrainingStatistics:
     """Trains the job's adapter in this process and leaves it in `job.out`.
 
+    The same job again goes on from the last sound checkpoint in `job.checkpoints`, if one was left there, and ends
+    with the same adapter; whoever runs the job removes them.
+
     Args:
         job: what to train. Its base carries the adapter meanwhile, so nothing else may use it; then it is as it was.
         on_progress: told about twice a second, and at the end of every epoch.
@@ -61,12 +71,13 @@ def train_adapter(job: Job, on_progress: OnProgress = silent) -> TrainingStatist
             folder holds something else.
         UnknownNameError: there is no such base.
         FingerprintError: the dataset was recorded with another base, tokenizer or chat template.
-        TrainingFailedError: the training diverged. No adapter is left.
+        TrainingFailedError: the training diverged, or could not write. No adapter is left.
     """
     check_replaceable(job.out)
     dataset = read_dataset(job.dataset)
     base = load_base(job.base)
     examples = _learnable(dataset, base, job)
+    remove_adapter(job.out)
     with attached_lora(base.model, job.lora, seed=job.seed) as peft_model:
         statistics = _Sft(peft_model.get_base_model(), examples, job).train(on_progress)
         save_adapter(peft_model, job)
@@ -111,44 +122,80 @@ class _Sft:
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, weight_decay=0.0)
         lengths = np.array([len(example.input_ids) for example in examples])
-        self.planned = plan_epochs(lengths, epochs=job.epochs, batch_tokens=job.batch_tokens, seed=job.seed)
-        planned_steps = sum(map(len, self.planned))
-        self.steps = min(planned_steps, job.max_steps or planned_steps)
-        self.batch_weight = job.epochs * sum(example.weight for example in examples) / planned_steps
+        planned = plan_epochs(lengths, epochs=job.epochs, batch_tokens=job.batch_tokens, seed=job.seed)
+        self.schedule = [
+            (epoch, position / len(batches), batch)
+            for epoch, batches in enumerate(planned)
+            for position, batch in enumerate(batches, start=1)
+        ]
+        self.steps = min(len(self.schedule), job.max_steps or len(self.schedule))
+        self.batch_weight = job.epochs * sum(example.weight for example in examples) / len(self.schedule)
         self.bfloat16 = _use_bfloat16(job, model, self.device)
-        self.steps_done, self.tokens = 0, 0
+        self.steps_done, self.tokens, self.seconds = 0, 0, 0.0
+        self.sums = [[0.0, 0.0] for _ in planned]
+        """By epoch: weight × loss, and weight."""
+        self.curve = [[0.0, 0.0] for _ in range(min(self.steps, _CURVE_POINTS))]
+        """The same by parts of the whole run, of equally many steps."""
 
     def train(self, on_progress: OnProgress) -> TrainingStatistics:
-        """All epochs."""
-        started = said = time.monotonic()
-        losses: list[float] = []
-        epochs = 0.0
+        """The steps that no checkpoint has done yet."""
+        if checkpoint := load_checkpoint(self.job.checkpoints):
+            self._restore(*checkpoint)
+            on_progress(self._progress(f"resumed at step {self.steps_done}"))
+        before, tokens_before = self.seconds, self.tokens
+        started = said = saved = time.monotonic()
         with Replicas(self.model, self._replicas()) as replicas:
-            for epoch, batches in enumerate(self.planned):
-                weighted = weight = 0.0
-                for position, batch in enumerate(batches[: self.steps - self.steps_done], start=1):
-                    measured = self._step(replicas, batch)
-                    weighted += sum(part.weighted for part in measured)
-                    weight += sum(part.weight for part in measured)
-                    epochs = epoch + position / len(batches)
-                    if time.monotonic() - said > _SAID_EVERY_S or position == len(batches):
-                        said = time.monotonic()
-                        speed = f"{self.tokens / (said - started):,.0f} tokens/s"
-                        on_progress(self._progress(epochs, weighted / weight, speed))
-                if weight:
-                    losses.append(weighted / weight)
+            while self.steps_done < self.steps:
+                epoch, share, batch = self.schedule[self.steps_done]
+                measured = self._step(replicas, batch)
+                for sums in (self.sums[epoch], self.curve[(self.steps_done - 1) * len(self.curve) // self.steps]):
+                    sums[0] += sum(part.weighted for part in measured)
+                    sums[1] += sum(part.weight for part in measured)
+                now = time.monotonic()
+                self.seconds = before + now - started
+                if now - said > _SAID_EVERY_S or share == 1.0:
+                    said = now
+                    on_progress(self._progress(f"{(self.tokens - tokens_before) / (now - started):,.0f} tokens/s"))
+                if now - saved >= self.job.checkpoint_every_s:
+                    self._save()
+                    saved = time.monotonic()
+        return self._statistics()
+
+    def _statistics(self) -> TrainingStatistics:
+        losses = [weighted / weight for weighted, weight in self.sums if weight]
         qualities = [example.quality for example in self.examples if example.quality is not None]
         return TrainingStatistics(
             examples=len(self.examples),
             examples_by_type=Counter(example.question_type for example in self.examples if example.question_type),
             mean_quality=sum(qualities) / len(qualities) if qualities else None,
-            seconds=time.monotonic() - started,
-            epochs=epochs,
+            seconds=self.seconds,
+            epochs=self._epochs,
             steps=self.steps_done,
             tokens=self.tokens,
             first_loss=losses[0],
             last_loss=losses[-1],
+            losses=tuple(weighted / weight for weighted, weight in self.curve if weight),
         )
+
+    @property
+    def _epochs(self) -> float:
+        epoch, share, _ = self.schedule[self.steps_done - 1]
+        return epoch + share
+
+    def _save(self) -> None:
+        """Writes everything that the steps so far have changed."""
+        state = {"tokens": self.tokens, "seconds": self.seconds, "sums": self.sums, "curve": self.curve}
+        tensors = training_tensors(self._named, self.optimizer)
+        save_checkpoint(self.job.checkpoints, self.steps_done, tensors, state)
+
+    def _restore(self, steps_done: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        restore_tensors(self._named, self.optimizer, tensors)
+        self.steps_done, self.tokens, self.seconds = steps_done, state["tokens"], state["seconds"]
+        self.sums, self.curve = state["sums"], state["curve"]
+
+    @property
+    def _named(self) -> list[tuple[str, Any]]:
+        return [(name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad]
 
     def _step(self, replicas: Replicas, batch: list[int]) -> list[_Part]:
         measured = replicas.gradients(batch, self._loss)
@@ -189,9 +236,16 @@ class _Sft:
         small = sum(parameter.numel() for parameter in self.model.parameters()) < _SMALL_PARAMETERS
         return min(torch.get_num_threads(), _MOST_REPLICAS) if small and self.device.type == "cpu" else 1
 
-    def _progress(self, epochs: float, loss: float, message: str) -> Progress:
+    def _progress(self, message: str) -> Progress:
+        epochs = self._epochs
+        weighted, weight = self.sums[math.ceil(epochs) - 1]
         return Progress(
-            phase="train", done=self.steps_done, total=self.steps, epoch=round(epochs, 3), loss=loss, message=message
+            phase="train",
+            done=self.steps_done,
+            total=self.steps,
+            epoch=round(epochs, 3),
+            loss=weighted / weight,
+            message=message,
         )
 
 

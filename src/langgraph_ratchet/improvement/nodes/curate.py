@@ -18,4 +18,4 @@ def curate(state: ImprovementState, services: Services, say: OnProgress) -> Upda
     path = write(services.round_folder(state) / "dataset.json", dataset)
     say(Progress(phase="curate", done=len(dataset.examples), total=len(rolled)))
     stopped = None if dataset.examples else "no rollout was fit to learn from: see what was dropped, and why"
-    return {"dataset": path, "curated": summary(dataset), "stopped": stopped}
+    return {"dataset": path, "curated": {**summary(dataset), "hash": dataset.hash}, "stopped": stopped}

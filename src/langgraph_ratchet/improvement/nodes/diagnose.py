@@ -1,15 +1,20 @@
-"""Settles the run's settings and measures the champion on held-out problems."""
+"""Begins a round: settles the settings and measures the champion on held-out problems."""
 
 from collections.abc import Sequence
 
+from langgraph.runtime import get_runtime
+
+from langgraph_ratchet.core.errors import BadInputError
 from langgraph_ratchet.core.ids import new_id
 from langgraph_ratchet.core.problem import Problem
-from langgraph_ratchet.core.progress import OnProgress
-from langgraph_ratchet.evaluation.runner import Measurement, measure, report
+from langgraph_ratchet.core.progress import OnProgress, Progress
+from langgraph_ratchet.evaluation.runner import measure
 from langgraph_ratchet.evaluation.sampled import sampled_accuracy
+from langgraph_ratchet.improvement.manifest import admit
+from langgraph_ratchet.improvement.measuring import complete, held_out_report, measurement_of
 from langgraph_ratchet.improvement.node import Update
 from langgraph_ratchet.improvement.services import Services, write
-from langgraph_ratchet.improvement.state import ImprovementState
+from langgraph_ratchet.improvement.state import ImprovementState, new_round
 from langgraph_ratchet.problems.generate import generate
 from langgraph_ratchet.problems.suites import load_suite
 
@@ -17,54 +22,61 @@ SAMPLES = 8
 """Draws per problem behind pass@8 and majority@8."""
 
 
-def settle(state: ImprovementState, services: Services) -> ImprovementState:
+def settle(state: ImprovementState) -> ImprovementState:
     """The settings with their defaults filled in."""
-    champion = services.registry.champion
-    settled: ImprovementState = {
-        "run_id": state.get("run_id") or new_id("improve"),
+    given = state.get("run_id")
+    rounds = state.get("rounds", 1)
+    if rounds < 1:
+        raise BadInputError(f"rounds is {rounds}: a run has at least one")
+    return {
+        # A thread that is used again after its run was over begins another run.
+        "run_id": given if given and given != state.get("over") else new_id("improve"),
         "suite": state.get("suite") or "first_light",
         "practice": state.get("practice") or "first_light_practice",
+        "rounds": rounds,
         "samples": state.get("samples") or 4,
         "temperature": state.get("temperature", 1.0),
         "seed": state.get("seed", 0),
         "promotion": state.get("promotion") or "ask",
         "sampled_problems": state.get("sampled_problems", 48),
-        "round": state.get("round", 0) + 1,
-        "champion": champion.id if champion else None,
-        "stopped": None,
+        "deterministic": state.get("deterministic", False),
+        "control": state.get("control", False),
     }
-    return settled
 
 
 def diagnose(state: ImprovementState, services: Services, say: OnProgress) -> Update:
     """The champion, greedy on the whole suite; and sampled on a part of it, spread over all levels."""
-    settled = settle(state, services)
+    begins = not state.get("round") or state.get("over") is not None
+    settled = settle(state)
+    if begins and (services.promotion or settled["promotion"]) == "ask":
+        _check_can_wait()
+    champion = services.registry.champion
+    number = 1 if begins else state["round"] + 1
+    update: ImprovementState = {**settled, **new_round(number, champion.id if champion else None), "over": None}
+    if begins:
+        update["history"] = []
+
+    def said(progress: Progress) -> None:
+        say(progress.model_copy(update={"round": number}))  # the state still has the number of the round before
+
+    admit(update, services, said)
     suite = load_suite(settled["suite"])
     problems = generate(suite)
-    measurement = Measurement(
-        label="champion",
-        suite_hash=suite.hash,
-        model=services.base_name,
-        base_hash=services.fingerprint.base,
-        model_version=settled["champion"],
-        seed=settled["seed"],
-    )
-    reasoner = services.reasoner(settled["champion"])
-    graded = measure(reasoner, services.store, problems, measurement, phase="diagnose", on_progress=say)
-    baseline = report(graded, measurement)
-    sampled = None
+    version = update["champion"]
+    baseline = held_out_report(update, services, version, [(suite, problems)], phase="diagnose", say=said)
     if part := spread(problems, settled["sampled_problems"]):
-        draws = Measurement(**{**vars(measurement), "label": "sampled", "temperature": 1.0, "samples": SAMPLES})
-        drawn = measure(reasoner, services.store, part, draws, phase="sample", on_progress=say)
+        how = {"temperature": 1.0, "samples": SAMPLES}
+        draws = measurement_of(update, services, label="sampled", suite=suite, version=version, **how)
+        reasoner = services.reasoner(version, deterministic=settled["deterministic"])
+        drawn = measure(reasoner, services.store, part, draws, phase="sample", on_progress=said)
         ids = {problem.id for problem in part}
-        greedy = baseline.accuracy(lambda row: row.problem_id in ids)
-        sampled = {
-            **sampled_accuracy(drawn, temperature=1.0).model_dump(mode="json"),
-            "greedy": greedy.model_dump(),
+        update["sampled"] = {
+            **sampled_accuracy(complete(drawn, SAMPLES * len(part)), temperature=1.0).model_dump(mode="json"),
+            "greedy": baseline.accuracy(lambda row: row.problem_id in ids).model_dump(),
             "problem_ids": sorted(ids),
         }
-    path = write(services.round_folder(settled) / "baseline.json", baseline)
-    return {**settled, "baseline": path, "sampled": sampled}
+    update["baseline"] = write(services.round_folder(update) / "baseline.json", baseline)
+    return {**update}
 
 
 def spread(problems: Sequence[Problem], count: int) -> list[Problem]:
@@ -73,3 +85,13 @@ def spread(problems: Sequence[Problem], count: int) -> list[Problem]:
         return []
     step = max(1, len(problems) / count)
     return [problems[int(index * step)] for index in range(min(count, len(problems)))]
+
+
+def _check_can_wait() -> None:
+    """Refuses at the start what could not wait for a person at the end."""
+    info = get_runtime().execution_info
+    if info is not None and info.thread_id is None:
+        raise BadInputError(
+            "promotion is 'ask', and without a checkpointer the run cannot wait for an answer: compile the graph with "
+            "one and give config={'configurable': {'thread_id': ...}}, or set promotion to 'auto' or 'never'"
+        )

@@ -17,7 +17,7 @@ def grade(state: ImprovementState, services: Services, say: OnProgress) -> Updat
         "wrong": sum(item.grade.score is not None and item.grade.score < 1.0 for item in graded),
         "ungraded": sum(item.grade.score is None for item in graded),
     }
-    return {"rollouts": {**state["rollouts"], **counts}}
+    return {"rollouts": {**(state["rollouts"] or {}), **counts}}
 
 
 def graded_rollouts(state: ImprovementState, services: Services) -> list[Graded]:

@@ -6,7 +6,8 @@ from langgraph_ratchet.core.ids import content_hash
 from langgraph_ratchet.core.problem import Problem
 from langgraph_ratchet.core.progress import OnProgress
 from langgraph_ratchet.core.trace import Trace
-from langgraph_ratchet.evaluation.runner import Measurement, run_problems
+from langgraph_ratchet.evaluation.runner import run_problems
+from langgraph_ratchet.improvement.measuring import measurement_of
 from langgraph_ratchet.improvement.node import Update
 from langgraph_ratchet.improvement.nodes.propose import practice_suite, read_problems
 from langgraph_ratchet.improvement.services import Services
@@ -21,21 +22,20 @@ def roll_out(state: ImprovementState, services: Services, say: OnProgress) -> Up
 
 def practice_runs(state: ImprovementState, services: Services, say: OnProgress) -> list[tuple[Problem, Trace]]:
     """The round's rollouts: run now, or read from the store when they have been run."""
-    measurement = Measurement(
+    measurement = measurement_of(
+        state,
+        services,
         label=f"practice {state['run_id']} {state['round']}",
-        suite_hash=practice_suite(state).hash,
-        model=services.base_name,
-        base_hash=services.fingerprint.base,
-        model_version=state["champion"],
+        suite=practice_suite(state),
+        version=state["champion"],
         temperature=state["temperature"],
-        seed=state["seed"],
         samples=state["samples"],
     )
     identity = content_hash(asdict(measurement))
     if identity not in services.rolled_out:
         services.rolled_out.clear()
-        problems = read_problems(state["practice_problems"])
-        reasoner = services.reasoner(state["champion"])
+        problems = read_problems(str(state["practice_problems"]))
+        reasoner = services.reasoner(state["champion"], deterministic=state.get("deterministic", False))
         runs = run_problems(reasoner, services.store, problems, measurement, phase="roll_out", on_progress=say)
         services.rolled_out[identity] = runs
     return services.rolled_out[identity]

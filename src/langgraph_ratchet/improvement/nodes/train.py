@@ -13,9 +13,9 @@ from langgraph_ratchet.training.run import run_job
 
 def train(state: ImprovementState, services: Services, say: OnProgress) -> Update:
     """From the base and not from the champion: errors of earlier rounds do not add up."""
-    dataset = read_dataset(Path(state["dataset"]))
+    dataset = read_dataset(Path(str(state["dataset"])))
     folder = services.round_folder(state) / "training"
-    job = Job(base=services.base_name, dataset=Path(state["dataset"]), out=folder / "adapter", seed=state["seed"])
+    job = recipe(state, services, dataset=Path(str(state["dataset"])), folder=folder)
     trained = run_job(job, folder=folder, on_progress=say)
     version = services.registry.add(
         trained.folder,
@@ -28,3 +28,8 @@ def train(state: ImprovementState, services: Services, say: OnProgress) -> Updat
         arguments=job.model_dump(mode="json", exclude={"dataset", "out"}),
     )
     return {"candidate": version.id, "training": trained.statistics.model_dump(mode="json")}
+
+
+def recipe(state: ImprovementState, services: Services, *, dataset: Path, folder: Path) -> Job:
+    """How this run trains: the candidate, and the control beside it."""
+    return Job(base=services.base_name, dataset=dataset, out=folder / "adapter", seed=state["seed"])

@@ -1,0 +1,1 @@
+"""What is served: the graphs in LangGraph's server."""
