@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from langgraph_ratchet.cli.printable import counted, moment, one_line, percent, printable, short_id
+from langgraph_ratchet.cli.printable import moment, one_line, printable, short_id
+from langgraph_ratchet.core.visible import counted, percent
 
 
 @pytest.mark.parametrize(

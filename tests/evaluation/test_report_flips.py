@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from langgraph_ratchet.core.visible import percent
 from langgraph_ratchet.evaluation.report import find_flips, flips_of
-from langgraph_ratchet.evaluation.report.figures import chance, cut, duration, number, percent, plain, points
+from langgraph_ratchet.evaluation.report.figures import chance, cut, duration, number, plain, points
 
 Make = Callable[..., Any]
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langgraph_ratchet.cli.exit_status import ExitStatus
-from langgraph_ratchet.cli.printable import counted, one_line
+from langgraph_ratchet.cli.printable import one_line
 from langgraph_ratchet.cli.terminal import Terminal, open_terminal
 from langgraph_ratchet.cli.verb import AsJson, new_verb
 from langgraph_ratchet.core.errors import RatchetError
 from langgraph_ratchet.core.finding import Finding, State
+from langgraph_ratchet.core.visible import counted
 
 if TYPE_CHECKING:
     from langgraph_ratchet.core.settings import Settings

@@ -100,8 +100,8 @@ def figures_of(measured: "Report") -> dict[str, Any]:
 
 
 def _show(terminal: Terminal, figures: dict[str, Any]) -> None:
-    from langgraph_ratchet.cli.printable import percent
     from langgraph_ratchet.cli.terminal import table
+    from langgraph_ratchet.core.visible import percent
 
     rows = table(figures["suite"], "accuracy", "95 % interval", "runs", right=("accuracy", "runs"))
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from langgraph_ratchet.cli.printable import counted, percent
 from langgraph_ratchet.cli.terminal import Terminal, table
 from langgraph_ratchet.core.errors import BadInputError
+from langgraph_ratchet.core.visible import counted, percent
 
 HEADINGS = {
     "resume": "Go on with what was stopped",

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langgraph_ratchet.cli.printable import moment, one_line, percent, short_id
+from langgraph_ratchet.cli.printable import moment, one_line, short_id
 from langgraph_ratchet.cli.terminal import Terminal, open_terminal, table
 from langgraph_ratchet.cli.verb import AsJson, new_verb
 from langgraph_ratchet.core.errors import CorruptFileError
+from langgraph_ratchet.core.visible import percent
 
 if TYPE_CHECKING:  # pydantic is imported when the registry is read, not when help is
     from langgraph_ratchet.core.accuracy import Accuracy

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from langgraph_ratchet.cli.printable import percent
 from langgraph_ratchet.cli.terminal import Terminal
+from langgraph_ratchet.core.visible import percent
 
 Update = Mapping[str, Any]
 """What a node of the reasoning graph changed in its state."""

@@ -30,20 +30,6 @@ def short_id(id_: str) -> str:
     return f"{prefix}{separator}{digits[:_ID_CHARS]}"
 
 
-def percent(share: float | None) -> str:
-    """A share of 1 as `97 %`; it says 0 % and 100 % only of exactly that, and nothing of what was not measured."""
-    if share is None:
-        return "–"
-    if 0.0 < share < 0.005:
-        return "< 1 %"
-    return "> 99 %" if 0.995 <= share < 1.0 else f"{100 * share:.0f} %"
-
-
 def moment(unix_seconds: float) -> str:
     """Local date and time to the minute."""
     return datetime.fromtimestamp(unix_seconds).astimezone().strftime("%Y-%m-%d %H:%M")
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 call`, `2 calls`."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

@@ -9,11 +9,12 @@ import typer
 
 from langgraph_ratchet.cli.exit_status import ExitStatus
 from langgraph_ratchet.cli.narration import Narration, confidence_text
-from langgraph_ratchet.cli.printable import counted, short_id
+from langgraph_ratchet.cli.printable import short_id
 from langgraph_ratchet.cli.terminal import Terminal, open_terminal
 from langgraph_ratchet.cli.verb import AsJson, new_verb
 from langgraph_ratchet.core.errors import BadInputError, UnknownNameError
 from langgraph_ratchet.core.ids import clean_text
+from langgraph_ratchet.core.visible import counted
 
 if TYPE_CHECKING:  # LangGraph and the store are imported when a question is asked, not when help is
     from langchain_core.language_models import BaseChatModel

@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from langgraph_ratchet.cli.environment import read_settings
-from langgraph_ratchet.cli.printable import counted, moment, one_line, short_id
+from langgraph_ratchet.cli.printable import moment, one_line, short_id
 from langgraph_ratchet.cli.terminal import Terminal, open_terminal, table
 from langgraph_ratchet.cli.verb import AsJson
 from langgraph_ratchet.core.grade import Grade
 from langgraph_ratchet.core.trace import Outcome
+from langgraph_ratchet.core.visible import counted
 from langgraph_ratchet.traces.run import Run, TraceSummary
 
 _OUTCOMES = ", ".join(outcome.value for outcome in Outcome)

@@ -6,7 +6,7 @@ import typer
 
 from langgraph_ratchet.cli.environment import read_settings
 from langgraph_ratchet.cli.narration import call_text, confidence_text
-from langgraph_ratchet.cli.printable import counted, moment, one_line
+from langgraph_ratchet.cli.printable import moment, one_line
 from langgraph_ratchet.cli.terminal import Terminal, open_terminal, table
 from langgraph_ratchet.cli.verb import AsJson
 from langgraph_ratchet.core.call import Call
@@ -14,6 +14,7 @@ from langgraph_ratchet.core.errors import BadInputError, UnknownNameError
 from langgraph_ratchet.core.grade import Grade
 from langgraph_ratchet.core.step import Step, Trust
 from langgraph_ratchet.core.trace import Outcome, Trace
+from langgraph_ratchet.core.visible import counted
 
 if TYPE_CHECKING:  # loads SQLAlchemy
     from langgraph_ratchet.traces.store import TraceStore

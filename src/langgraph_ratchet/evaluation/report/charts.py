@@ -8,7 +8,8 @@ from itertools import groupby
 from langgraph_ratchet.core.accuracy import Accuracy
 from langgraph_ratchet.core.model_version import TrainingStatistics
 from langgraph_ratchet.core.report import Report
-from langgraph_ratchet.evaluation.report.figures import interval, percent
+from langgraph_ratchet.core.visible import percent
+from langgraph_ratchet.evaluation.report.figures import interval
 
 MOST_ROWS = 120
 

@@ -3,22 +3,13 @@
 from datetime import UTC, datetime
 
 from langgraph_ratchet.core.accuracy import Accuracy
-from langgraph_ratchet.core.visible import visible
+from langgraph_ratchet.core.visible import counted, visible
 
 
 def cut(text: str, limit: int) -> str:
     """`text` fit to be looked at, and at most `limit` characters of it."""
     shown = visible(text[:limit])
     return shown if len(text) <= limit else f"{shown} … ({counted(len(text) - limit, 'character')} more)"
-
-
-def percent(share: float | None) -> str:
-    """A share of 1 as `97 %`; 0 % and 100 % mean exactly that."""
-    if share is None:
-        return "–"
-    if 0.0 < share < 0.005:
-        return "< 1 %"
-    return "> 99 %" if 0.995 <= share < 1.0 else f"{100 * share:.0f} %"
 
 
 def interval(accuracy: Accuracy) -> str:
@@ -60,11 +51,6 @@ def plain(value: float | None) -> str:
 def points(share: float | None) -> str:
     """A difference of accuracies: `+34.9 points`."""
     return "–" if share is None else f"{100 * share:+.1f} points".replace("-", "−")
-
-
-def counted(count: int, thing: str) -> str:
-    """`1 call`, `2 calls`."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def moment(unix_seconds: float) -> str:

@@ -10,6 +10,7 @@ from langgraph_ratchet.core.errors import MissingExtraError
 from langgraph_ratchet.core.ids import clean_text
 from langgraph_ratchet.core.report import Report
 from langgraph_ratchet.core.trace import Outcome
+from langgraph_ratchet.core.visible import counted, percent
 from langgraph_ratchet.evaluation.report import charts, figures, words
 from langgraph_ratchet.evaluation.report.flips import Flips
 from langgraph_ratchet.evaluation.report.page import Page
@@ -102,4 +103,5 @@ def _template() -> "Template":
         lstrip_blocks=True,
     )
     environment.filters["cut"] = figures.cut
+    environment.globals.update(counted=counted, percent=percent)
     return environment.get_template(_TEMPLATE)

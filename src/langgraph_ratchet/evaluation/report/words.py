@@ -8,7 +8,8 @@ from langgraph_ratchet.core.decision import Check, Verdict
 from langgraph_ratchet.core.report import Report
 from langgraph_ratchet.core.step import Step, Trust
 from langgraph_ratchet.core.trace import Outcome, Trace
-from langgraph_ratchet.evaluation.report.figures import chance, counted, cut, number, percent, plain, points
+from langgraph_ratchet.core.visible import counted, percent
+from langgraph_ratchet.evaluation.report.figures import chance, cut, number, plain, points
 from langgraph_ratchet.evaluation.report.flips import Flip
 from langgraph_ratchet.evaluation.report.page import Page
 
