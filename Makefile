@@ -10,8 +10,9 @@ export RATCHET_TEST_DATA ?= $(abspath $(wildcard ../shared/data))
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-# A process for each core; a file's tests stay together, since they share what is dear to make. PARALLEL= turns it off.
-PARALLEL ?= -n auto --dist loadfile
+# A process for each core; a file's tests stay together, since they share what is dear to make; in order, since the longest
+# of the slow ones come early. PARALLEL= turns it off.
+PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
 
 # A stamp is newer than what it was installed from, so that a second call does nothing.
 MADE := $(VENV)/.made

@@ -1,7 +1,10 @@
 """What every test runs under: offline, untraced, and one thread per process."""
 
 import os
+import signal
 
+# A shell that runs this in the background has its children ignore Ctrl-C, and theirs would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Set before any test module imports what reads them, and inherited by every process that a test starts.
 os.environ.update(
     {
