@@ -88,6 +88,8 @@ class KillPoints:
             command = arguments[1] if isinstance(arguments[1], list) else []
             if "langgraph_ratchet.training" in command:
                 self.reach("before", "start", f"{self._folder}/trainer")
+        elif event == "open":
+            self._node()  # a node that finds its work done only reads, and what comes after it is after it all the same
         elif event in _AUDITED and isinstance(arguments[0], (str, os.PathLike)):
             path = os.path.abspath(arguments[0])
             if os.path.exists(path) is (event == "os.remove"):  # else it changes nothing

@@ -62,7 +62,11 @@ def test_it_learns_from_as_many_runs_as_the_candidate_by_the_same_recipe(ended: 
     )
     traces = [{example.trace_id for example in dataset.examples} for dataset in (curated, drawn)]
     assert len(traces[0]) == len(traces[1]) == ended.state["control_arm"]["curated"]["traces"]
-    assert any(not example.verified for example in drawn.examples)
+    # The lot was drawn among all runs, the wrong ones too.
+    assert {drop.reason: drop.count for drop in drawn.dropped} == {
+        "not_drawn": ended.state["rollouts"]["traces"] - len(traces[1])
+    }
+    assert ended.state["rollouts"]["wrong"] > 0
     jobs = [Job.read(ended.folder / name / "job.json") for name in ("training", "control")]
     assert len({job.model_dump_json(exclude={"dataset", "out"}) for job in jobs}) == 1
 
