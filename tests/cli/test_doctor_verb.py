@@ -184,7 +184,7 @@ def test_a_page_that_was_damaged_is_found(
     for at in range(page, len(pages), page):  # the first page holds the tables' names, which are read in any case
         pages[at : at + 8] = b"\xff" * 8
     path.write_bytes(pages)
-    examine(status=1)
+    assert examine(status=1)["store", "traces"]["state"] == "broken"
 
 
 def test_a_champion_that_was_changed_is_broken(examine: Callable[..., Found], folder: Path) -> None:

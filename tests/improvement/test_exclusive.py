@@ -46,5 +46,7 @@ def test_the_second_process_is_refused_at_once_and_told_who_holds_it(tmp_path: P
 def test_a_killed_holder_holds_nothing(tmp_path: Path, holder: Any) -> None:
     holder.kill()
     holder.wait()
+    entered = False
     with exclusive(tmp_path / "a"), exclusive(tmp_path / "a"):  # and one process may hold it twice
-        pass
+        entered = True
+    assert entered

@@ -13,14 +13,12 @@ from functools import partial
 from langgraph_ratchet.core.call import Fingerprint
 from langgraph_ratchet.core.example import Dataset
 from langgraph_ratchet.core.ids import derive_seed
-from langgraph_ratchet.curation.curate import CurationSettings
-from langgraph_ratchet.curation.drops import Reason, counted
-from langgraph_ratchet.curation.examples import examples_of
+from langgraph_ratchet.curation.curate import CurationSettings, make_dataset
+from langgraph_ratchet.curation.drops import Reason
 from langgraph_ratchet.curation.paths import in_order, path_of
 from langgraph_ratchet.curation.rolled import Kept, Rolled
 from langgraph_ratchet.curation.select_calls import reason_unlearnable, selected
 from langgraph_ratchet.curation.select_traces import is_held_out
-from langgraph_ratchet.curation.weigh import balanced
 
 _DEFAULTS = CurationSettings()
 
@@ -60,21 +58,7 @@ def unfiltered(
             drops[Reason.NOTHING_LEFT] += 1
     drawn = _drawn(in_order(kept), traces, seed)
     drops[Reason.NOT_DRAWN] = len(kept) - len(drawn)
-    examples = balanced(
-        list(examples_of(_named(drawn))),
-        max_type_share=settings.max_type_share,
-        max_node_share=settings.max_node_share,
-    )
-    return Dataset(
-        examples=examples,
-        fingerprint=fingerprint,
-        dropped=counted(drops),
-        decontamination={
-            "method": "question id",
-            "held_out_questions": len(held_out),
-            "excluded_traces": drops[Reason.HELD_OUT],
-        },
-    )
+    return make_dataset(_named(drawn), drops, held_out=held_out, fingerprint=fingerprint, settings=settings)
 
 
 def _drawn(kept: Sequence[Kept], count: int, seed: int) -> list[Kept]:

@@ -1,7 +1,7 @@
 """Turns graded runs into a dataset: select, deduplicate, weigh; the same runs give the same dataset in any order."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from pydantic import Field
@@ -64,8 +64,20 @@ def curate(
             drops[reason] += 1
     paths = distinct(kept)
     drops[Reason.DUPLICATE_PATH] = len(kept) - len(paths)
+    return make_dataset(paths, drops, held_out=held_out, fingerprint=fingerprint, settings=settings)
+
+
+def make_dataset(
+    runs: Mapping[str, Kept],
+    drops: Counter[Reason],
+    *,
+    held_out: Collection[str],
+    fingerprint: Fingerprint,
+    settings: CurationSettings,
+) -> Dataset:
+    """The dataset of the runs that were kept, each under a name of its own; the control is made the same way."""
     examples = balanced(
-        list(examples_of(paths)), max_type_share=settings.max_type_share, max_node_share=settings.max_node_share
+        list(examples_of(runs)), max_type_share=settings.max_type_share, max_node_share=settings.max_node_share
     )
     return Dataset(
         examples=examples,

@@ -32,10 +32,11 @@ def practice_runs(state: ImprovementState, services: Services, say: OnProgress) 
         samples=state["samples"],
     )
     identity = content_hash(asdict(measurement))
-    if identity not in services.rolled_out:
-        services.rolled_out.clear()
+    runs = services.rolled_out.get(identity)
+    if runs is None:
         problems = read_problems(str(state["practice_problems"]))
         reasoner = services.reasoner(state["champion"], deterministic=state.get("deterministic", False))
         runs = run_problems(reasoner, services.store, problems, measurement, phase="roll_out", on_progress=say)
+        services.rolled_out.clear()  # of earlier rounds
         services.rolled_out[identity] = runs
-    return services.rolled_out[identity]
+    return runs
