@@ -58,7 +58,7 @@ class KillPoints:
                 connection.path = str(database)
             return connection
 
-        sqlite3.connect = connected  # type: ignore[assignment]
+        sqlite3.connect = connected  # type: ignore[assignment]  # the same call, watched
 
     def reach(self, moment: str, effect: str, path: str) -> None:
         """Dies here, unless this was done before, or is none of the run's effects."""

@@ -102,7 +102,7 @@ def command(state: ImprovementState, base: str) -> str:
         ("sampled", "sampled_problems"),
     ):
         if name in state:
-            words += [f"--{option}", str(state[name])]  # type: ignore[literal-required]
+            words += [f"--{option}", str(state[name])]  # type: ignore[literal-required]  # names of the table above
     words += [f"--{name}" for name in ("deterministic", "control") if state.get(name)]
     return shlex.join(words)
 

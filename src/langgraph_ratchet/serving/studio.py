@@ -66,8 +66,8 @@ def write_no_pickles() -> None:
     def nothing(self: PersistentDict) -> None:
         pass
 
-    PersistentDict.sync = nothing  # type: ignore[method-assign]
-    PersistentDict.load = nothing  # type: ignore[method-assign]
+    PersistentDict.sync = nothing  # type: ignore[method-assign]  # meant: see above
+    PersistentDict.load = nothing  # type: ignore[method-assign]  # meant: see above
 
 
 # On import, not when the server starts: it reads its pickles before it runs what is in an app.

@@ -7,7 +7,7 @@ A request is `{"premises", "claim"}`; a reply is `{"said"}`, `{"failed"}`, or `{
 import re
 from typing import Any
 
-import z3  # type: ignore[import-untyped]
+import z3  # type: ignore[import-untyped]  # z3 ships no types
 
 from langgraph_ratchet.core.inside import Service
 from langgraph_ratchet.tools.logic.propositional import Formula, FormulaError, names_of, read_formula, read_premises
