@@ -121,7 +121,7 @@ def test_stop_texts_end_the_reply(model):
 
 def scripted(model, text: str) -> AIMessage:
     """The reply when the model happens to write `text`: its ids are put in place of the sampled ones."""
-    from langgraph_ratchet.chat_models.batch import Completion
+    from langgraph_ratchet.chat_models.engine import Completion
 
     ids = tuple(model.base.tokenizer.encode(text, add_special_tokens=False))
     call = model._prepare([HumanMessage("?")], None, {"tools": [calculator]})

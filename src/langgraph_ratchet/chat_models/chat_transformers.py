@@ -29,8 +29,7 @@ from langgraph_ratchet.registry import Registry
 if TYPE_CHECKING:
     from langgraph_ratchet.chat_models.adapters import Adapter
     from langgraph_ratchet.chat_models.base import Base
-    from langgraph_ratchet.chat_models.batch import Completion
-    from langgraph_ratchet.chat_models.engine import Engine, Request
+    from langgraph_ratchet.chat_models.engine import Completion, Engine, Request
 
 
 _identity: ContextVar[tuple[int, dict[str, Any]]] = ContextVar("ratchet_identity", default=(0, {}))

@@ -75,6 +75,10 @@ class GenerationError(RatchetError):
     """The local model could not finish a reply; nothing of it is kept."""
 
 
+class OverloadedError(RatchetError):
+    """As many calls wait as may; this one was not taken. Ask again later."""
+
+
 class CorruptFileError(RatchetError):
     """A file's SHA-256 is not the one recorded when it was written; it was not loaded."""
 

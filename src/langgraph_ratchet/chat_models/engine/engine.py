@@ -14,14 +14,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
 
 from langgraph_ratchet.chat_models.adapters import Adapter, Adapters
 from langgraph_ratchet.chat_models.base import Base
-from langgraph_ratchet.chat_models.batch import Batch, Completion, Row
+from langgraph_ratchet.chat_models.engine.batch import Batch
+from langgraph_ratchet.chat_models.engine.request import Completion, Request
+from langgraph_ratchet.chat_models.engine.row import Row
 from langgraph_ratchet.core.errors import BadInputError, GenerationError
 from langgraph_ratchet.core.ids import derive_seed
 
@@ -32,24 +33,6 @@ _WINDOW_S = 0.003
 _PATIENCE_S = 0.02
 """A running engine lets a few requests gather before it interrupts the batch for them, but not for longer."""
 _CLOSE_S = 10.0
-
-
-@dataclass(eq=False)
-class Request:
-    """One reply that is wanted."""
-
-    prompt_ids: tuple[int, ...]
-    max_tokens: int
-    temperature: float = 0.0
-    seed: int | None = None
-    """`None` draws one."""
-    adapter: Adapter | None = None
-    stopped: Callable[[Sequence[int]], bool] | None = None
-    """Whether a completion has come to its end, beside the model's own end of turn; asked after each token."""
-    max_batch: int = 64
-    """Rows that may run at once when this one joins."""
-    future: "Future[Completion]" = field(default_factory=Future)
-    arrived: float = field(default_factory=time.monotonic)
 
 
 class Engine:
@@ -150,7 +133,7 @@ class Engine:
         while self._jobs:
             job, future = self._jobs.popleft()
             _settle(future, job)
-        self._batch.drop(lambda row: _owner(row).future.cancelled())
+        self._batch.drop(lambda row: row.request.future.cancelled())
         if joining := self._joining():
             self._join(joining)
         if self._batch.rows:
@@ -195,23 +178,20 @@ class Engine:
     def _row(self, request: Request) -> Row:
         seed = request.seed if request.seed is not None else random.getrandbits(63)
         return Row(
-            prompt_ids=request.prompt_ids,
+            request=request,
             max_tokens=max(1, min(request.max_tokens, self.base.context - len(request.prompt_ids))),
-            temperature=request.temperature,
             # Calls that share a seed must not share their luck, so the prompt takes part in the draw.
             draws=random.Random(derive_seed("draw", seed, *request.prompt_ids)),
-            stopped=request.stopped,
-            owner=request,
         )
 
     def _answer(self, finished: Sequence[Row]) -> None:
         for row in finished:
             with suppress(InvalidStateError):
-                _owner(row).future.set_result(row.completion)
+                row.request.future.set_result(row.completion)
 
     def _fail_rows(self, error: BaseException) -> None:
         for row in self._batch.forget():
-            _fail(_owner(row).future, error)
+            _fail(row.request.future, error)
 
     def _score(
         self, prompt_ids: tuple[int, ...], completion_ids: tuple[int, ...], adapter: Adapter | None
@@ -246,11 +226,6 @@ def _close_all() -> None:
     # A daemon thread that is still inside torch while the interpreter shuts down can crash it.
     for engine in list(_open):
         engine.close()
-
-
-def _owner(row: Row) -> Request:
-    request: Request = row.owner
-    return request
 
 
 def _settle(future: "Future[T]", job: Callable[[], T]) -> None:

@@ -3,19 +3,16 @@
 Shapes: R rows, V vocabulary.
 """
 
-import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from langgraph_ratchet.chat_models.adapters import Adapter
 from langgraph_ratchet.chat_models.base import Base
-from langgraph_ratchet.chat_models.kv import KeyValues
-from langgraph_ratchet.chat_models.prefixes import Prefixes
-from langgraph_ratchet.core.errors import GenerationError
+from langgraph_ratchet.chat_models.engine.kv import KeyValues
+from langgraph_ratchet.chat_models.engine.prefixes import Prefixes
+from langgraph_ratchet.chat_models.engine.row import Row
+from langgraph_ratchet.chat_models.engine.sampling import choose
 
 _READ_TOKENS = 2048
 """Prompt tokens, padding included, in one forward pass: more do not fit the caches of a CPU."""
@@ -30,44 +27,6 @@ _FIXED_ROWS = 16
 _KV_BYTES = 2 << 30
 _PREFIX_BYTES = 96 << 20
 _PREFIX_ADAPTERS = 3
-
-
-@dataclass(frozen=True)
-class Completion:
-    """What a row produced."""
-
-    ids: tuple[int, ...]
-    """The end-of-turn token included, where there is one."""
-    logprobs: tuple[float, ...]
-    """Natural log, under the model's own distribution (temperature 1)."""
-    cut: bool
-    """Whether it ended because `max_tokens` or the context was reached."""
-
-
-@dataclass(eq=False)
-class Row:
-    """One completion in the making."""
-
-    prompt_ids: tuple[int, ...]
-    max_tokens: int
-    temperature: float
-    draws: random.Random
-    stopped: Callable[[Sequence[int]], bool] | None
-    owner: Any
-    """Whoever asked; the batch does not look at it."""
-    ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    ended: bool = False
-
-    @property
-    def length(self) -> int:
-        """Tokens whose keys and values are held: all but the last one that was chosen."""
-        return len(self.prompt_ids) + len(self.ids) - 1
-
-    @property
-    def completion(self) -> Completion:
-        """The result, once the row has finished."""
-        return Completion(tuple(self.ids), tuple(self.logprobs), cut=not self.ended)
 
 
 class Batch:
@@ -140,7 +99,7 @@ class Batch:
             lengths, tokens = lengths + idle * [0], tokens + idle * [[0]]
         self._kv.reserve(len(lengths), max(lengths) + 1, keep=len(self.rows))
         logits_RV = self._kv.forward(model, tokens, lengths, 0)[: len(self.rows)]
-        self._choose(self.rows, logits_RV)
+        choose(self.rows, logits_RV, self._end_ids)
         return self._leave()
 
     def drop(self, gone: Callable[[Row], bool]) -> None:
@@ -158,7 +117,7 @@ class Batch:
         """Reads one whole prompt into the next free slot."""
         logits_RV = self._kv.forward(model, [row.prompt_ids], [0], len(self.rows))
         self.rows.append(row)
-        self._choose([row], logits_RV)
+        choose([row], logits_RV, self._end_ids)
 
     def _read(self, model: torch.nn.Module, prefixes: Prefixes, rows: Sequence[Row]) -> None:
         """Reads the prompts of rows that take the next free slots."""
@@ -171,24 +130,10 @@ class Batch:
         rests = [row.prompt_ids[shared:] for row, shared in zip(rows, known, strict=True)]
         logits_RV = self._kv.forward(model, rests, known, first)
         self.rows += rows
-        self._choose(rows, logits_RV)
+        choose(rows, logits_RV, self._end_ids)
         for slot, (row, rest) in enumerate(zip(rows, rests, strict=True), first):
             if len(rest) > 1:
                 prefixes.add(row.prompt_ids, self._kv.read(slot, len(row.prompt_ids)))
-
-    def _choose(self, rows: Sequence[Row], logits_RV: Tensor) -> None:
-        """Appends to each row its next token and that token's log-probability."""
-        chosen_R = logits_RV.argmax(-1)
-        drawn = [at for at, row in enumerate(rows) if row.temperature > 0]
-        if drawn:
-            chosen_R[drawn] = _draw(logits_RV[drawn], [rows[at] for at in drawn])
-        logprobs_R = logits_RV.log_softmax(-1).gather(1, chosen_R[:, None])[:, 0]
-        if not bool(logprobs_R.isfinite().all()):
-            raise GenerationError("the model gave probabilities that are not numbers: check its weights and adapter")
-        for row, token, logprob in zip(rows, chosen_R.tolist(), logprobs_R.tolist(), strict=True):
-            row.ids.append(token)
-            row.logprobs.append(logprob)
-            row.ended = token in self._end_ids or (row.stopped is not None and row.stopped(row.ids))
 
     def _leave(self) -> list[Row]:
         finished = [slot for slot, row in enumerate(self.rows) if row.ended or len(row.ids) >= row.max_tokens]
@@ -225,13 +170,3 @@ def _parts(wave: Sequence[tuple[Row, int]]) -> list[list[Row]]:
             width, padding = unread, 0
         parts[-1].append(row)
     return parts
-
-
-def _draw(logits_RV: Tensor, rows: Sequence[Row]) -> Tensor:
-    """One token for each row, from its own distribution at its own temperature, by its own next random number."""
-    temperatures_R = torch.tensor([row.temperature for row in rows], dtype=torch.float64, device=logits_RV.device)
-    draws_R = torch.tensor([row.draws.random() for row in rows], dtype=torch.float64, device=logits_RV.device)
-    # Double precision, so that rounding in one batch or another hardly ever moves a draw across a border.
-    sums_RV = (logits_RV.double() / temperatures_R[:, None]).softmax(-1).cumsum(-1)
-    chosen_R = torch.searchsorted(sums_RV, draws_R[:, None] * sums_RV[:, -1:], right=True)[:, 0]
-    return chosen_R.clamp_(max=logits_RV.shape[1] - 1)
