@@ -149,8 +149,9 @@ def test_the_context_is_a_limit(base):
 
 
 def test_a_limit_of_memory_only_makes_batches_smaller(base):
-    engine = Engine(base)
-    engine._batch._kv_bytes = 3 * 140 * engine._batch._kv.bytes_per_token
+    config = base.model.config
+    size = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 4  # bytes of a token
+    engine = Engine(base, kv_bytes=3 * 140 * size)
     futures = [engine.submit(Request(prompt, 30, 1.0, seed=1)) for prompt in prompts(20, seed=8)]
     expected = [future.result().ids for future in futures]
     engine.close()
@@ -166,7 +167,7 @@ def test_rows_join_a_running_batch(base):
     slow = Request(prompts(1, seed=9)[0], 400, stopped=lambda ids: time.sleep(0.01) or len(ids) >= 300)
     slow.future.add_done_callback(lambda _: None)
     engine.submit(slow)
-    wait_until(lambda: engine._batch.rows)
+    wait_until(lambda: engine.running)
     engine.submit(Request(prompts(1, seed=10)[0], 5)).result(timeout=20)
     assert not slow.future.done()
     slow.future.cancel()
@@ -189,10 +190,10 @@ def test_a_cancelled_call_leaves_the_batch(base):
     written: list[int] = []
     request = Request(prompt, 400, stopped=lambda ids: written.append(len(ids)) or time.sleep(0.02))
     engine.submit(request)
-    wait_until(lambda: engine._batch.rows)
+    wait_until(lambda: engine.running)
     request.future.cancel()
     assert engine.submit(Request(prompts(1, seed=13)[0], 3)).result(timeout=20).ids
-    wait_until(lambda: not engine._batch.rows)
+    wait_until(lambda: not engine.running)
     assert len(written) < 300
     engine.close()
 

@@ -3,8 +3,8 @@
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from langgraph_ratchet.chat_models.parse import parse_reply
-from langgraph_ratchet.chat_models.render import render_prompt, render_reply
+from langgraph_ratchet.chat_models.text.parse import parse_reply
+from langgraph_ratchet.chat_models.text.render import render_prompt, render_reply
 
 
 def parse(tokenizer, text: str, tools=None):
@@ -82,10 +82,10 @@ def test_calls_as_one_json_object(tokenizer):
     """The way of Qwen and many others, which ship no response template of their own."""
     import copy
 
-    from langgraph_ratchet.chat_models.base import _TAGGED_JSON
+    from langgraph_ratchet.chat_models.text.families import response_template_for
 
     qwen = copy.deepcopy(tokenizer)
-    qwen.response_template = _TAGGED_JSON
+    qwen.response_template = response_template_for("<|im_start|>assistant <tool_call>")
     text = (
         'So.\n<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>\n<tool_call>\n{"name": 1}\n</tool_call>'
     )

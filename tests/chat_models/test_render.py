@@ -1,12 +1,9 @@
 """Prompts as the model sees them, and what other people's text cannot do to them."""
 
 import pytest
-from hypothesis import given, settings, strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langgraph_ratchet.chat_models.render import (
-    control_tokens,
-    neutralise,
+from langgraph_ratchet.chat_models.text.render import (
     render_prompt,
     render_reply,
     renders_tools,
@@ -90,7 +87,7 @@ def test_text_cannot_forge_a_turn(tokenizer, place, forged, control_ids):
         clean_tools = [{"type": "function", "function": clean_described}]
     ids, expected = render_prompt(tokenizer, attack, tools), render_prompt(tokenizer, clean, clean_tools)
     assert control_ids(ids) == control_ids(expected)
-    assert "Obey me." in tokenizer.decode(ids)
+    assert "18<|im_end|>" in tokenizer.decode(ids)
 
 
 def test_a_role_is_one_of_those_that_exist(tokenizer):
@@ -98,23 +95,6 @@ def test_a_role_is_one_of_those_that_exist(tokenizer):
 
     with pytest.raises(BadInputError, match="known: system, developer, user, assistant, tool"):
         render_prompt(tokenizer, [ChatMessage(role="im_end", content="x")])
-
-
-@given(
-    st.lists(
-        st.sampled_from(["<", "|", "im_end", "|>", "<|im_end|>", "<tool_call>", "</tool_call>", " ", "x"]), max_size=12
-    )
-)
-@settings(max_examples=200, deadline=None)
-def test_nothing_neutral_holds_a_control_token(pieces):
-    control = ("</tool_call>", "<|im_end|>", "<tool_call>", "< |im_end|>", "|")
-    neutral = neutralise("".join(pieces), control)
-    assert not any(token in neutral for token in control)
-
-
-def test_ordinary_text_is_left_alone(tokenizer):
-    text = "a < b || c > d, <im_end> and 5 % of <p>"
-    assert neutralise(text, control_tokens(tokenizer)) == text
 
 
 def test_surrogates_and_nul_are_rendered_clean(tokenizer):

@@ -20,7 +20,8 @@ from langgraph_ratchet.registry import Registry
 
 _WEIGHTS, _CONFIGURATION = "adapter_model.safetensors", "adapter_config.json"
 _MERGED_BYTES = 1 << 30
-_KEPT = 3
+KEPT = 4
+"""Adapters that stay in memory, and that may be used at once, those used last."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,15 @@ def _from_folder(folder: Path) -> Adapter:
 class Adapters:
     """The base with each adapter that was asked for; the few used last are kept in memory.
 
-    A small fp32 base is copied and the adapter merged into the copy: calls then cost what they cost on the bare base,
-    and log-probabilities differ from the unmerged ones by rounding only. A large base, or one of lower precision,
-    gets its adapters attached beside its weights. Not thread-safe: the engine's thread owns it.
+    A small base is copied and the adapter merged into the copy: calls then cost what they cost on the bare base, and
+    log-probabilities differ from the unmerged ones by rounding only. Merged weights are computed in fp32 and rounded
+    once, to the base's precision. A large base gets its adapters attached beside its weights. Not thread-safe: the
+    engine's thread owns it.
     """
 
     def __init__(self, base: Base, *, merged_bytes: int = _MERGED_BYTES) -> None:
         self._base = base
-        self._merge = base.model.dtype == torch.float32 and base.model.get_memory_footprint() <= merged_bytes
+        self._merge = base.model.get_memory_footprint() <= merged_bytes
         self._merged: OrderedDict[Adapter, torch.nn.Module] = OrderedDict()
         self._beside: Any = None
         self._attached: OrderedDict[Adapter, str] = OrderedDict()
@@ -140,7 +142,7 @@ class Adapters:
                 model = _attach(adapter, copy.deepcopy(self._base.model), "default")
                 _fill(adapter, model, "default")
             self._merged[adapter] = model.merge_and_unload().eval().requires_grad_(False)
-            while len(self._merged) > _KEPT:
+            while len(self._merged) > KEPT:
                 self._merged.popitem(last=False)
         self._merged.move_to_end(adapter)
         return self._merged[adapter]
@@ -157,7 +159,7 @@ class Adapters:
                     self._beside.delete_adapter(name)
                     raise
             self._attached[adapter] = name
-            while len(self._attached) > _KEPT:
+            while len(self._attached) > KEPT:
                 self._beside.delete_adapter(self._attached.popitem(last=False)[1])
         self._attached.move_to_end(adapter)
         if self._active != adapter:

@@ -1,6 +1,7 @@
 """The base model: its files, its fingerprint, and the loaded model and tokenizer, once per process."""
 
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from langgraph_ratchet.chat_models.device import processor_bf16
+from langgraph_ratchet.chat_models.hub import hub_path, known_models
+from langgraph_ratchet.chat_models.text.families import response_template_for
 from langgraph_ratchet.core.call import Fingerprint
 from langgraph_ratchet.core.errors import BadInputError, MissingExtraError, ToolCallingError, UnknownNameError
 from langgraph_ratchet.core.ids import canonical_json, content_hash, file_hash
@@ -19,26 +23,7 @@ if TYPE_CHECKING:
 POCKET = Path(__file__).parent / "pocket"
 """The model that ships in the package."""
 
-_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
-_FORMS = ("pocket", "local:PATH", "hf:ORGANISATION/NAME")
 _DTYPES = ("float32", "bfloat16", "float16")
-
-_TAGGED_JSON = {
-    "defaults": {"role": "assistant"},
-    "start_anchor": "<|im_start|>assistant\n",
-    "fields": {
-        "reasoning_content": {"open": "<think>", "close": "</think>", "content": "text"},
-        "tool_calls": {
-            "open_pattern": r"\s*<tool_call>",
-            "close": "</tool_call>",
-            "repeats": True,
-            "content": "json",
-            "transform": {"type": "function", "function": "{content}"},
-        },
-        "content": {"close_pattern": r"<\|im_end\|>", "content": "text"},
-    },
-}
-"""Reads replies of the many ChatML models that ship no response template: JSON between <tool_call> tags."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +52,10 @@ class Base:
 
 
 _loaded: dict[tuple[Path, str, str], Base] = {}
+_READING_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError)
+"""What transformers raises for files that are damaged or say what cannot be."""
+
+_fingerprints: dict[Path, Fingerprint] = {}
 _loading = threading.Lock()
 
 
@@ -77,12 +66,13 @@ def load_base(name: str, *, dtype: str = "float32", device: str | None = None) -
 
     Args:
         name: `pocket`, a folder, `local:PATH`, or a model of the Hugging Face hub (`hf:ID` or its id).
-        dtype: of the weights: `float32`, `bfloat16` or `float16`.
-        device: as torch names it; `None` takes a GPU when there is one.
+        dtype: of the weights: `float32`, `bfloat16` or `float16`. In bf16 log-probabilities are off by up to 0.05;
+            where the device has no such instructions it is slow too, which a `UserWarning` says.
+        device: as torch names it; `None` takes a GPU of CUDA when there is one, else the processor.
 
     Raises:
         UnknownNameError: there is no such model.
-        BadInputError: it has no chat template, or the files cannot be loaded.
+        BadInputError: it has no chat template, the files cannot be loaded, or the device cannot be used.
         MissingExtraError: torch or transformers is not installed.
     """
     try:
@@ -97,6 +87,12 @@ def load_base(name: str, *, dtype: str = "float32", device: str | None = None) -
     with _loading:
         key = (path, dtype, where)
         if key not in _loaded:
+            if dtype == "bfloat16" and not _calculates_in_bf16(where):
+                warnings.warn(
+                    f"{where} has no bf16 instructions: model {name!r} will run, but slower than in float32 and less "
+                    "exactly; use dtype='float32'",
+                    stacklevel=2,
+                )
             _loaded[key] = _load(name, path, dtype, where)
         return _loaded[key]
 
@@ -113,9 +109,9 @@ def base_path(name: str) -> Path:
     if kind == "local" or (kind != "hf" and Path(name).is_dir()):
         folder = Path(rest if kind == "local" else name).expanduser()
         if not (folder / "config.json").is_file():
-            raise UnknownNameError("model", name, _known(), f"{folder} holds no config.json")
+            raise UnknownNameError("model", name, known_models(), f"{folder} holds no config.json")
         return folder
-    return _hub_path(rest if kind == "hf" else name, name)
+    return hub_path(rest if kind == "hf" else name, name)
 
 
 def require_tools_in_template(name: str) -> None:
@@ -151,6 +147,22 @@ def fingerprint_of(path: Path, tokenizer: "PreTrainedTokenizerBase") -> Fingerpr
     )
 
 
+def base_fingerprint(name: str) -> Fingerprint:
+    """The fingerprint of the base model called `name`, whose weights are hashed but not loaded; once per process.
+
+    Raises:
+        UnknownNameError: there is no such model.
+        BadInputError: it has no chat template or no safetensors, or its tokenizer cannot be loaded.
+        MissingExtraError: transformers is not installed.
+    """
+    path = Path(base_path(name)).resolve()
+    with _loading:
+        loaded = next((base.fingerprint for (folder, *_), base in _loaded.items() if folder == path), None)
+        if loaded is None and path not in _fingerprints:
+            _fingerprints[path] = fingerprint_of(path, _load_tokenizer(name, path))
+        return loaded or _fingerprints[path]
+
+
 @contextmanager
 def _no_bar() -> Iterator[None]:
     """Keeps transformers' own progress bar off the terminal of whoever is loading."""
@@ -165,66 +177,64 @@ def _no_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _load(name: str, path: Path, dtype: str, device: str) -> Base:
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+def _load_tokenizer(name: str, path: Path) -> "PreTrainedTokenizerBase":
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError(f"the tokenizer of the model {name!r}", "local") from error
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        if not tokenizer.chat_template:
-            raise BadInputError(f"model {name!r} has no chat template: use a chat model (often named -Instruct)")
-        fingerprint = fingerprint_of(path, tokenizer)
-        with _no_bar():
-            model = AutoModelForCausalLM.from_pretrained(
-                path, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True
-            )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise BadInputError(f"model {name!r} could not be loaded from {path}: {error}") from error
-    if getattr(tokenizer, "response_template", None) is None and _calls_in_tagged_json(tokenizer.chat_template):
-        tokenizer.response_template = _TAGGED_JSON
+    except Exception as error:  # the parser of tokenizers raises nothing more special
+        raise BadInputError(f"the tokenizer of model {name!r} could not be loaded from {path}: {error}") from error
+    if not tokenizer.chat_template:
+        raise BadInputError(f"model {name!r} has no chat template: use a chat model (often named -Instruct)")
+    if getattr(tokenizer, "response_template", None) is None:
+        tokenizer.response_template = response_template_for(tokenizer.chat_template)
     if backend := getattr(tokenizer, "backend_tokenizer", None):
         # A call that has to undo these while another thread encodes makes the tokenizer raise.
         backend.no_padding()
         backend.no_truncation()
+    return tokenizer
+
+
+def _load(name: str, path: Path, dtype: str, device: str) -> Base:
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = _load_tokenizer(name, path)
+    fingerprint = fingerprint_of(path, tokenizer)
+    try:
+        with _no_bar():
+            model, found = AutoModelForCausalLM.from_pretrained(
+                path,
+                dtype=getattr(torch, dtype),
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+    except (*_READING_ERRORS, SafetensorError) as error:
+        raise BadInputError(f"model {name!r} could not be loaded from {path}: {error}") from error
+    if missing := sorted(found["missing_keys"]):
+        # They would be drawn at random, and a model that half exists would seem to run.
+        raise BadInputError(
+            f"model {name!r} in {path} lacks {len(missing)} weights, {missing[0]} among them: download it again"
+        )
     network: torch.nn.Module = model
-    network.to(device).eval().requires_grad_(False)
+    try:
+        network.to(device).eval().requires_grad_(False)
+    except (RuntimeError, TypeError, AssertionError) as error:
+        raise BadInputError(f"model {name!r} could not be put on the device {device!r} as {dtype}: {error}") from error
     return Base(name=name, path=path, model=model, tokenizer=tokenizer, fingerprint=fingerprint)
 
 
-def _hub_path(identifier: str, name: str) -> Path:
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError
-    except ImportError as error:
-        raise MissingExtraError(f"the model {name!r}", "local") from error
-    try:
-        return Path(snapshot_download(identifier, allow_patterns=_FILES, local_files_only=True))
-    except HFValidationError as error:
-        raise UnknownNameError("model", name, _known(), "It is no folder, and no id of the hub") from error
-    except OSError:
-        pass  # not in the cache: ask the hub, unless HF_HUB_OFFLINE forbids it
-    try:
-        return Path(snapshot_download(identifier, allow_patterns=_FILES))
-    except Exception as error:  # the hub raises what its HTTP library raises
-        hint = f"It is no folder, not in the local cache, and the hub did not give it ({type(error).__name__})"
-        raise UnknownNameError("model", name, _known(), hint) from error
+def _calculates_in_bf16(device: str) -> bool:
+    import torch
 
-
-def _known() -> list[str]:
-    """The forms of a name, then the chat models that are in the hub's local cache."""
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
-    try:
-        cached = [f"hf:{repo.repo_id}" for repo in scan_cache_dir().repos if repo.repo_type == "model"]
-    except (CacheNotFound, OSError):
-        cached = []
-    return [*_FORMS, *sorted(cached)]
-
-
-def _calls_in_tagged_json(template: Any) -> bool:
-    return isinstance(template, str) and "<tool_call>" in template and '"name": <function-name>' in template
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device != "cpu" or processor_bf16() is not False
 
 
 def _tokenizer_content(tokenizer: "PreTrainedTokenizerBase") -> Any:

@@ -1,27 +1,31 @@
 """`ChatTransformers`: a LangChain chat model in this process that batches concurrent calls and keeps exact tokens."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
-from langchain_core.runnables import Runnable, run_in_executor
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
 from langgraph_ratchet.chat_models.base import load_base, require_tools_in_template
-from langgraph_ratchet.chat_models.parse import parse_reply
-from langgraph_ratchet.chat_models.render import render_prompt, require_tool_calling
-from langgraph_ratchet.core.call import Tokens
+from langgraph_ratchet.chat_models.calls.arguments import Arguments, SamplingFields
+from langgraph_ratchet.chat_models.calls.arrivals import acompletions, completions
+from langgraph_ratchet.chat_models.calls.call import Call
+from langgraph_ratchet.chat_models.calls.completion import Prompt, TextCompletions, prompt_ids, text_arguments, text_ids
+from langgraph_ratchet.chat_models.calls.identity import Identified, run_asking
+from langgraph_ratchet.chat_models.calls.profile import profile_of
+from langgraph_ratchet.chat_models.calls.reply import generation
+from langgraph_ratchet.chat_models.calls.streaming import achunks, chunks
+from langgraph_ratchet.chat_models.calls.structured import METHODS, json_output
+from langgraph_ratchet.chat_models.text.render import render_prompt, require_tool_calling
 from langgraph_ratchet.core.errors import BadInputError
 from langgraph_ratchet.core.settings import Settings
 from langgraph_ratchet.registry import Registry
@@ -29,24 +33,24 @@ from langgraph_ratchet.registry import Registry
 if TYPE_CHECKING:
     from langgraph_ratchet.chat_models.adapters import Adapter
     from langgraph_ratchet.chat_models.base import Base
-    from langgraph_ratchet.chat_models.engine import Completion, Engine, Request
+    from langgraph_ratchet.chat_models.engine import Engine
 
 
-_identity: ContextVar[tuple[int, dict[str, Any]]] = ContextVar("ratchet_identity", default=(0, {}))
-"""Identifying parameters that were looked up for the running async call, and the `id` of their model."""
-
-
-class ChatTransformers(BaseChatModel):
+class ChatTransformers(SamplingFields, TextCompletions, Identified, BaseChatModel):
     """A local chat model over transformers, with adapters of the registry.
 
     All instances on one base share one engine: calls that are made at the same time, from threads or from asyncio
     tasks, are generated in one batch. A call's draw depends on its seed and prompt, not on the calls beside it.
 
-    Per call (`invoke`, `bind`) these keyword arguments override the fields: `model`, `adapter`, `temperature`, `seed`,
-    `max_tokens`; and `stop`, `tools`, `tool_choice` ("auto" or "none") are taken.
+    Per call (`invoke`, `stream`, `bind`) the fields of sampling, `model` and `adapter` can be given anew, and `tools`,
+    `tool_choice` ("auto", "none", "any" or "required", or a tool's name), `parallel_tool_calls` and `response_format`
+    (as OpenAI's, or a pydantic class or JSON schema). A tool choice and a response format are kept by constrained
+    decoding: whatever the model is, the reply has that form and is whole within `max_tokens`. OpenAI's arguments
+    without a meaning here, such as `user`, are ignored; unknown ones are errors.
 
     The reply's `response_metadata` holds `model_name`, `model_version` (registry id or `None`), `finish_reason`
-    ("stop", "length" or "tool_calls") and `tokens` (`core.call.Tokens` as JSON).
+    ("stop", "length" or "tool_calls"), `tokens` (`core.call.Tokens` as JSON), and `logprobs` if they are asked for,
+    in OpenAI's shape. Reasoning stands in `additional_kwargs["reasoning_content"]`.
 
     Example:
         >>> model = ChatTransformers(model="pocket", temperature=1.0, seed=7)
@@ -56,6 +60,8 @@ class ChatTransformers(BaseChatModel):
         CorruptFileError: an adapter's file is not what it was when it was registered.
         BadInputError: the prompt leaves no room in the context, or an argument cannot be used.
         ToolCallingError: tools are bound and the model's template cannot render them.
+        OverloadedError: as many calls wait for the engine as may.
+        GenerationError: the reply took longer than `timeout`, or the engine failed.
     """
 
     model: str = "pocket"
@@ -65,11 +71,6 @@ class ChatTransformers(BaseChatModel):
     at each call, so that a promotion takes effect in a running app."""
     registry: Path | None = None
     """Folder of the registry; `None` takes `MODEL_SAVE_PATH`."""
-    temperature: float = Field(default=0.0, ge=0.0)
-    """0 is greedy."""
-    max_tokens: int = Field(default=256, ge=1)
-    seed: int | None = None
-    """The same seed and prompt give the same reply; `None` draws a seed for each call."""
     max_batch: int = Field(default=64, ge=1)
     """Most calls that run at once."""
     deterministic: bool = False
@@ -81,14 +82,12 @@ class ChatTransformers(BaseChatModel):
     @property
     def base(self) -> "Base":
         """The base model, loaded on first use."""
-        return load_base(self.model, dtype=self.dtype, device=self.device)
+        return self._base(self.model)
 
     @property
     def engine(self) -> "Engine":
         """The engine that generates for this model."""
-        from langgraph_ratchet.chat_models.engine import engine_of
-
-        return engine_of(self.base, deterministic=self.deterministic)
+        return self._engine(self.base)
 
     @property
     def adapter_version(self) -> str | None:
@@ -109,6 +108,11 @@ class ChatTransformers(BaseChatModel):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """The model with `tools` offered to it. Nothing is loaded: binding happens where graphs are built.
 
+        Args:
+            tools: anything that LangChain takes for a tool.
+            tool_choice: what may be called; see the class.
+            kwargs: further arguments of the calls.
+
         Raises:
             ToolCallingError: the chat template takes no tools. Whether calls can be read is seen by the first call.
         """
@@ -116,44 +120,68 @@ class ChatTransformers(BaseChatModel):
         choice = {} if tool_choice is None else {"tool_choice": tool_choice}
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **choice, **kwargs)
 
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type | None = None,
+        *,
+        method: str = "function_calling",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """The model made to give objects of `schema`, which constrained decoding guarantees.
+
+        Args:
+            schema: a pydantic class, a `TypedDict`, or a JSON schema.
+            method: "function_calling" shows the schema to the model as a tool and has it called; "json_schema" has the
+                reply itself written as JSON; "json_mode" does the same, and without a schema takes any JSON object.
+            include_raw: whether to give `raw`, `parsed` and `parsing_error` instead of the object alone.
+            strict: taken for the sake of other models; the schema is always kept to.
+            kwargs: there are no others.
+
+        Raises:
+            BadInputError: there is no such method, or it needs a schema.
+        """
+        if method not in METHODS:
+            raise BadInputError(f"unknown method {method!r} of structured output; known: {', '.join(METHODS)}")
+        if method == "function_calling" and schema is not None:
+            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+        if kwargs:
+            raise BadInputError(
+                f"unknown argument {min(kwargs)!r} of structured output; known: method, include_raw, strict"
+            )
+        return json_output(self, schema, method=method, include_raw=include_raw)
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Ids of a text as it stands in a message, where nothing in it is a control token."""
+        return text_ids(self.base.tokenizer, text)
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """Tokens of the prompt that these messages are rendered to."""
+        return len(render_prompt(self.base.tokenizer, messages, tools))
+
     @property
     def _llm_type(self) -> str:
         return "ratchet-transformers"
 
-    async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
-        """As `generate`. What the model is gets looked up in a thread first: it reads files, and the loop must not."""
-        identity = await run_in_executor(None, self._identify)
-        token = _identity.set((id(self), identity))
-        try:
-            return await super().agenerate(messages, *args, **kwargs)
-        finally:
-            _identity.reset(token)
-
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        owner, identity = _identity.get()
-        return identity if owner == id(self) else self._identify()
-
-    def _identify(self) -> dict[str, Any]:
-        adapter = self._resolve(self.adapter)
-        return {
-            "model_name": self.model,
-            "base": self.base.fingerprint.base,
-            "template": self.base.fingerprint.template,
-            "adapter": adapter.hash if adapter else None,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-            "seed": self.seed,
-            "dtype": self.dtype,
-        }
-
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
+        params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
         params["ls_provider"] = "ratchet"
-        params["ls_model_name"] = kwargs.get("model", self.model)
-        params["ls_temperature"] = kwargs.get("temperature", self.temperature)
-        params["ls_max_tokens"] = kwargs.get("max_tokens", self.max_tokens)
         return params
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return profile_of(self.model, self.max_tokens)
+
+    def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
+        # Whoever listens to tokens has LangChain ask for a stream, which has one reply: several are made at once.
+        if (kwargs.get("n") or self.n) > 1 and not kwargs.get("stream"):
+            return False
+        return super()._should_stream(async_api=async_api, run_manager=run_manager, **kwargs)
+
+    def _should_use_protocol_streaming(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
+        if (kwargs.get("n") or self.n) > 1:
+            return False
+        return super()._should_use_protocol_streaming(async_api=async_api, run_manager=run_manager, **kwargs)
 
     def _generate(
         self,
@@ -162,14 +190,8 @@ class ChatTransformers(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call = self._prepare(messages, stop, kwargs)
-        future = call.submit()
-        try:
-            completion = future.result()
-        except BaseException:
-            future.cancel()  # an interrupted caller's row leaves the batch
-            raise
-        return self._result(call, completion)
+        call = self._prepare(messages, stop, run_asking(run_manager), kwargs)
+        return ChatResult(generations=[generation(call, completion) for completion in completions(call)])
 
     async def _agenerate(
         self,
@@ -178,58 +200,81 @@ class ChatTransformers(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        # Loading a model, reading an adapter and rendering must not hold up the event loop; waiting needs no thread.
-        call = await run_in_executor(None, self._prepare, messages, stop, kwargs)
-        completion = await asyncio.wrap_future(await run_in_executor(None, call.submit))
-        return self._result(call, completion)
+        # Loading a model, reading an adapter and rendering must not hold up the event loop.
+        call, done = await acompletions(partial(self._prepare, messages, stop, run_asking(run_manager), kwargs))
+        return ChatResult(generations=[generation(call, completion) for completion in done])
 
-    def _prepare(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> "_Call":
-        from langgraph_ratchet.chat_models.engine import Request, engine_of
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        call = self._prepare(messages, stop, run_asking(run_manager), kwargs)
+        with closing(chunks(call, blocks=self.output_version == "v1")) as source:
+            for chunk in source:
+                if run_manager:
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
 
-        arguments = _Arguments.of(self, kwargs)
-        base = load_base(arguments.model, dtype=self.dtype, device=self.device)
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        prepare = partial(self._prepare, messages, stop, run_asking(run_manager), kwargs)
+        async with aclosing(achunks(prepare, blocks=self.output_version == "v1")) as source:
+            async for chunk in source:
+                if run_manager:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+
+    def _prepare(
+        self, messages: list[BaseMessage], stop: list[str] | None, run: str | None, kwargs: dict[str, Any]
+    ) -> Call:
+        arguments = Arguments.of(self, stop, kwargs)
+        base = self._base(arguments.model)
         if arguments.tools:
             require_tool_calling(base.tokenizer, arguments.model)
-        request = Request(
-            prompt_ids=tuple(render_prompt(base.tokenizer, messages, arguments.tools)),
-            max_tokens=arguments.max_tokens,
-            temperature=arguments.temperature,
-            seed=arguments.seed,
-            adapter=self._resolve(arguments.adapter),
-            stopped=_stop_check(base, stop) if stop else None,
-            max_batch=self.max_batch,
-        )
-        engine = engine_of(base, deterministic=self.deterministic)
-        return _Call(arguments.model, engine, request, arguments.tools, tuple(stop or ()))
+        rendered = tuple(render_prompt(base.tokenizer, messages, arguments.tools))
+        return self._call(arguments, base, rendered, run)
 
-    def _result(self, call: "_Call", completion: "Completion") -> ChatResult:
-        prompt_ids = call.request.prompt_ids
-        reply = parse_reply(call.engine.base.tokenizer, prompt_ids, completion.ids, call.tools)
-        adapter, fingerprint = call.request.adapter, call.engine.base.fingerprint
-        if adapter is not None:
-            fingerprint = fingerprint.model_copy(update={"adapter": adapter.hash})
-        tokens = Tokens(
-            prompt_ids=prompt_ids, completion_ids=completion.ids, logprobs=completion.logprobs, fingerprint=fingerprint
-        )
-        reason = "length" if completion.cut else "tool_calls" if reply.tool_calls else "stop"
-        message = AIMessage(
-            content=_before(reply.content, call.stop),
-            tool_calls=list(reply.tool_calls),
-            invalid_tool_calls=list(reply.invalid_tool_calls),
-            additional_kwargs={"reasoning_content": reply.reasoning} if reply.reasoning else {},
-            usage_metadata=UsageMetadata(
-                input_tokens=len(prompt_ids),
-                output_tokens=len(completion.ids),
-                total_tokens=len(prompt_ids) + len(completion.ids),
-            ),
-            response_metadata={
-                "model_name": call.model,
-                "model_version": adapter.version if adapter else None,
-                "finish_reason": reason,
-                "tokens": tokens.model_dump(mode="json"),
-            },
-        )
-        return ChatResult(generations=[ChatGeneration(message=message, generation_info={"finish_reason": reason})])
+    def _text_call(self, prompt: Prompt, given: dict[str, Any]) -> Call:
+        arguments = text_arguments(self, given)
+        base = self._base(arguments.model)
+        return self._call(arguments, base, prompt_ids(base, prompt), run_asking(None), chat=False)
+
+    def _call(
+        self, arguments: Arguments, base: "Base", ids: tuple[int, ...], run: str | None, *, chat: bool = True
+    ) -> Call:
+        adapter = self._resolve(arguments.adapter)
+        return Call(arguments, self._engine(base), adapter, ids, self.max_batch, run, chat)
+
+    def _identify(self, given: dict[str, Any]) -> dict[str, Any]:
+        model, adapter_name = given.get("model") or self.model, given.get("adapter") or self.adapter
+        for name, value in (("model", model), ("adapter", adapter_name)):
+            if not isinstance(value, str | None):
+                raise BadInputError(f"{name}={value!r} cannot be used: give a name")
+        base, adapter = self._base(model), self._resolve(adapter_name)
+        return {
+            "model_name": model,
+            "base": base.fingerprint.base,
+            "template": base.fingerprint.template,
+            "adapter_hash": adapter.hash if adapter else None,
+            "dtype": self.dtype,
+            "deterministic": self.deterministic,
+        } | {name: getattr(self, name) for name in SamplingFields.model_fields}
+
+    def _base(self, model: str) -> "Base":
+        return load_base(model, dtype=self.dtype, device=self.device)
+
+    def _engine(self, base: "Base") -> "Engine":
+        from langgraph_ratchet.chat_models.engine import engine_of
+
+        return engine_of(base, deterministic=self.deterministic)
 
     def _resolve(self, adapter: str | None) -> "Adapter | None":
         if adapter is None:
@@ -237,63 +282,3 @@ class ChatTransformers(BaseChatModel):
         from langgraph_ratchet.chat_models.adapters import resolve_adapter  # loads torch
 
         return resolve_adapter(adapter, Registry(self.registry or Settings().model_save_path))
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A call that has been made ready, and what is needed to read its completion."""
-
-    model: str
-    engine: "Engine"
-    request: "Request"
-    tools: list[dict[str, Any]]
-    stop: tuple[str, ...]
-
-    def submit(self) -> "Future[Completion]":
-        """Hands the request to the engine of its base."""
-        return self.engine.submit(self.request)
-
-
-@dataclass(frozen=True)
-class _Arguments:
-    """The keyword arguments of one call over the model's fields."""
-
-    model: str
-    adapter: str | None
-    temperature: float
-    max_tokens: int
-    seed: int | None
-    tools: list[dict[str, Any]]
-
-    @classmethod
-    def of(cls, model: ChatTransformers, kwargs: dict[str, Any]) -> "_Arguments":
-        given = {name: value for name, value in kwargs.items() if value is not None}
-        choice = given.get("tool_choice", "auto")
-        if choice not in ("auto", "none"):
-            raise BadInputError(
-                f"tool_choice={choice!r} is not supported by ChatTransformers: give 'auto' or 'none', and say in the "
-                "prompt which tool is wanted"
-            )
-        temperature, max_tokens = given.get("temperature", model.temperature), given.get("max_tokens", model.max_tokens)
-        if not 0 <= temperature < float("inf") or max_tokens < 1:
-            raise BadInputError(
-                f"temperature must be 0 or more and max_tokens 1 or more; got {temperature!r} and {max_tokens!r}"
-            )
-        return cls(
-            model=given.get("model", model.model),
-            adapter=given.get("adapter", model.adapter),
-            temperature=float(temperature),
-            max_tokens=int(max_tokens),
-            seed=given.get("seed", model.seed),
-            tools=[] if choice == "none" else [convert_to_openai_tool(tool) for tool in given.get("tools", ())],
-        )
-
-
-def _stop_check(base: "Base", stop: Sequence[str]) -> Callable[[Sequence[int]], bool]:
-    """Whether a completion's text holds one of the stop texts."""
-    return lambda ids: any(text in base.tokenizer.decode(ids) for text in stop)
-
-
-def _before(text: str, stop: Sequence[str]) -> str:
-    """`text` up to the first stop text."""
-    return text[: min((text.find(end) for end in stop if end in text), default=len(text))]

@@ -36,7 +36,7 @@ print(json.dumps(said))
 
 def check_machine() -> Finding:
     """Cores and memory that this process may use; asked of the system, not of torch."""
-    cores, memory, bf16 = _cores(), _memory_bytes(), _processor_bf16()
+    cores, memory, bf16 = _cores(), _memory_bytes(), processor_bf16()
     facts = {"cores": cores, "memory_bytes": memory, "bf16": bf16}
     speed = {True: "bf16 in hardware", False: "no bf16 in hardware: use float32", None: "bf16 unknown"}[bf16]
     known = "memory unknown" if memory is None else f"{memory / _GIB:.1f} GiB of memory"
@@ -95,13 +95,13 @@ def _memory_bytes() -> int | None:
     return min(memory, int(limit)) if limit.isdigit() else memory
 
 
-def _processor_bf16() -> bool | None:
-    """`None` where the system does not list what the processor can."""
-    words = set(_read("/proc/cpuinfo").split())
+def processor_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
+    """Whether the processor calculates in bf16; `None` where the system does not list what it can."""
+    words = set(_read(cpuinfo).split())
     return bool(words & _BF16_FLAGS) if words else None
 
 
-def _read(path: str) -> str:
+def _read(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:

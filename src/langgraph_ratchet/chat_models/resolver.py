@@ -11,23 +11,25 @@ from langgraph_ratchet.core.errors import BadInputError, MissingExtraError, Unkn
 from langgraph_ratchet.core.settings import Settings
 from langgraph_ratchet.registry import Registry
 
-_FORMS = ("pocket[@adapter]", "local:PATH[@adapter]", "hf:ID[@adapter]", "champion", "PROVIDER:MODEL")
+_FORMS = ("pocket[@adapter]", "local:PATH[@adapter]", "hf:ID[@adapter]", "vllm:NAME@URL", "champion", "PROVIDER:MODEL")
 
 
 def resolve_model(name: str | BaseChatModel, **kwargs: Any) -> BaseChatModel:
     """The chat model that a name stands for.
 
     Args:
-        name: `pocket`, `local:PATH` or `hf:ID`, each with `@adapter` if one is wanted; `champion` (the registry's
-            champion on its base, or the base of the settings while there is none); `provider:model` as LangChain's
-            `init_chat_model` takes it. A chat model is returned as it is.
-        kwargs: fields of the model that is made, such as `temperature`, `registry` or `seed`.
+        name: `pocket`, `local:PATH` or `hf:ID`, each with `@adapter` if one is wanted; `vllm:NAME@URL` (the model,
+            or adapter, that a vLLM-type server at URL calls NAME); `champion` (the registry's champion on its base, or
+            the base of the settings while there is none); `provider:model` as LangChain's `init_chat_model` takes it.
+            A chat model is returned as it is.
+        kwargs: fields of the model that is made, such as `temperature`, `registry` or `seed`; for `vllm:`, `base`
+            names the local model that is served, so that its calls may be trained on.
 
     Raises:
         UnknownNameError: no model has this name (it lists the forms), or no adapter (it lists those that exist).
         MissingExtraError: what the model needs is not installed.
         CorruptFileError: the adapter is damaged.
-        BadInputError: fields were given beside a chat model that is made already.
+        BadInputError: fields were given beside a chat model that is made already, or URL is no address.
     """
     if isinstance(name, BaseChatModel):
         if kwargs:
@@ -39,6 +41,8 @@ def resolve_model(name: str | BaseChatModel, **kwargs: Any) -> BaseChatModel:
     if name.partition("@")[0] == "pocket" or (kind in ("local", "hf") and rest):
         model, adapter = _split(name)
         return _local(model, adapter, kwargs)
+    if kind == "vllm":
+        return _served(name, rest, kwargs)
     if rest and kind.replace("_", "").isalnum():
         return _of_provider(name, kwargs)
     raise UnknownNameError("model", name, _FORMS)
@@ -61,6 +65,18 @@ def _local(model: str, adapter: str | None, kwargs: dict[str, Any]) -> ChatTrans
     chat_model = ChatTransformers(**{"model": model, "adapter": adapter, **kwargs})
     _ = chat_model.adapter_version  # likewise for the adapter
     return chat_model
+
+
+def _served(name: str, rest: str, kwargs: dict[str, Any]) -> BaseChatModel:
+    model, _, url = rest.partition("@")
+    if not (model and url):
+        hint = "A served model is named with its server, as in vllm:Qwen/Qwen3-0.6B@http://localhost:8000"
+        raise UnknownNameError("model", name, _FORMS, hint)
+    try:
+        from langgraph_ratchet.chat_models.chat_vllm import ChatVLLM
+    except MissingExtraError as error:
+        raise MissingExtraError(f"the model {name!r}", "openai") from error
+    return ChatVLLM(**{"model": model, "base_url": url, **kwargs})
 
 
 def _split(name: str) -> tuple[str, str | None]:

@@ -4,13 +4,16 @@ They ship in the package so that users can test their graphs as we test ours: wi
 know its lines.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
+import orjson
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -19,11 +22,14 @@ from pydantic import PrivateAttr
 from langgraph_ratchet.core.errors import BadInputError
 
 Policy = Callable[[list[BaseMessage], dict[str, Any]], AIMessage]
-"""Takes the messages and the call's keyword arguments (tools among them, in OpenAI's shape); gives the reply."""
+"""Takes the messages and the call's keyword arguments (`stop`, and tools in OpenAI's shape); gives the reply."""
 
 
 class PolicyChatModel(BaseChatModel):
     """Asks a policy for every reply; the policy may be called from many threads at once.
+
+    With `n` it is asked `n` times. A stream gives the reply's text word by word, then its tool calls. In the async
+    forms the policy is called in the event loop: it computes and does not wait.
 
     Args:
         policy: see `Policy`. What it raises is raised to the caller, as a failing model would.
@@ -54,9 +60,8 @@ class PolicyChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        message = self.policy(messages, kwargs)
-        message.response_metadata.setdefault("model_name", self.name_of_model)
-        return ChatResult(generations=[ChatGeneration(message=message)])
+        replies = [self._ask(messages, stop, kwargs) for _ in range(kwargs.get("n") or 1)]
+        return ChatResult(generations=[ChatGeneration(message=reply) for reply in replies])
 
     async def _agenerate(
         self,
@@ -65,8 +70,58 @@ class PolicyChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        # No executor: a policy computes, it does not wait.
         return self._generate(messages, stop, None, **kwargs)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        for chunk in _chunks(self._ask(messages, stop, kwargs)):
+            if run_manager is not None:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for chunk in _chunks(self._ask(messages, stop, kwargs)):
+            if run_manager is not None:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    def _ask(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> AIMessage:
+        message = self.policy(messages, {**kwargs, "stop": stop} if stop else kwargs)
+        message.response_metadata.setdefault("model_name", self.name_of_model)
+        return message
+
+
+def _chunks(reply: AIMessage) -> Iterator[ChatGenerationChunk]:
+    """`reply` in pieces, whose sum is equal to it; the last one has its metadata and usage."""
+    for word in re.findall(r"\s*\S+\s*$|\s*\S+|\s+", str(reply.text)):
+        yield ChatGenerationChunk(message=AIMessageChunk(content=word, id=reply.id))
+    for index, call in enumerate([*reply.tool_calls, *reply.invalid_tool_calls]):
+        args = call["args"] if isinstance(call["args"], str) else orjson.dumps(call["args"]).decode()
+        for part in (
+            tool_call_chunk(name=call["name"], args="", id=call["id"], index=index),
+            tool_call_chunk(args=args, index=index),
+        ):
+            yield ChatGenerationChunk(message=AIMessageChunk(content="", id=reply.id, tool_call_chunks=[part]))
+    last = AIMessageChunk(
+        content="",
+        id=reply.id,
+        additional_kwargs=reply.additional_kwargs,
+        response_metadata=reply.response_metadata,
+        usage_metadata=reply.usage_metadata,
+        chunk_position="last",
+    )
+    yield ChatGenerationChunk(message=last)
 
 
 class ScriptedChatModel(PolicyChatModel):

@@ -99,6 +99,10 @@ class TrainingFailedError(RatchetError):
     """A training job ended without an adapter; nothing was registered."""
 
 
+class ExportError(RatchetError):
+    """A model could not be written in a form for other programs; nothing half-made is left."""
+
+
 class StoreError(RatchetError):
     """The trace store could not be read or written."""
 

@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, convert_to_openai_messages
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import run_in_executor
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime, get_runtime
 
+from langgraph_ratchet.chat_models.calls.runs import RUN_KEY
 from langgraph_ratchet.core.call import Call, CallKey, Sampling, Tokens, Usage
 from langgraph_ratchet.core.ids import clean_json, clean_text, derive_seed, new_id
 from langgraph_ratchet.core.question import Question
@@ -138,7 +139,7 @@ class _Execution:
             return self._used(run_tool(tool, request.call, self._attachments) if tool else self._no_tool(request))
         started = time.perf_counter()
         try:
-            message = self._model(request).invoke(request.messages, **self._sampling)
+            message = self._model(request).invoke(request.messages, self._config, **self._sampling)
         except GraphBubbleUp:
             raise
         except Exception as error:
@@ -153,7 +154,7 @@ class _Execution:
             return self._used(result)
         started = time.perf_counter()
         try:
-            message = await self._model(request).ainvoke(request.messages, **self._sampling)
+            message = await self._model(request).ainvoke(request.messages, self._config, **self._sampling)
         except GraphBubbleUp:
             raise
         except Exception as error:
@@ -163,6 +164,11 @@ class _Execution:
 
     def _model(self, request: Ask) -> Any:
         return self.services.acting_model if request.with_tools else self.services.model
+
+    @property
+    def _config(self) -> RunnableConfig:
+        # Beside what the callbacks pass on already: the engine serves the runs that wait turn by turn.
+        return RunnableConfig(metadata={RUN_KEY: self.state["trace_id"]})
 
     @property
     def _attachments(self) -> Any:

@@ -11,20 +11,20 @@ from pathlib import Path
 _CHUNK_BYTES = 1 << 20
 
 
-def replace_durably(path: Path, data: bytes) -> None:
+def replace_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Makes `data` the content of `path`: readers see the old content or the new, never part of one.
 
-    The caller holds the lock that makes it the only writer.
+    The caller holds the lock that makes it the only writer. `mode` is what the process' umask may still narrow.
     """
     temporary = path.with_name(f".{path.name}.new")
-    write_durably(temporary, data)
+    write_durably(temporary, data, mode=mode)
     os.replace(temporary, path)
     fsync_folder(path.parent)
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Writes a file and waits until it is on disk. Not atomic: for names that nobody reads yet."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
         _write_all(descriptor, data)
         os.fsync(descriptor)

@@ -7,30 +7,25 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from langgraph_ratchet.chat_models.adapters import Adapter
 from langgraph_ratchet.chat_models.base import Base
-from langgraph_ratchet.chat_models.engine.kv import KeyValues
+from langgraph_ratchet.chat_models.engine.blocks import Blocks
+from langgraph_ratchet.chat_models.engine.decoder import decoder_of
+from langgraph_ratchet.chat_models.engine.kv import FIXED_ROWS, KeyValues
 from langgraph_ratchet.chat_models.engine.prefixes import Prefixes
 from langgraph_ratchet.chat_models.engine.row import Row
 from langgraph_ratchet.chat_models.engine.sampling import choose
 
 _READ_TOKENS = 2048
-"""Prompt tokens, padding included, in one forward pass: more do not fit the caches of a CPU."""
-_PASS_TOKENS = 64
-"""A forward pass of its own costs about as much as this much padding."""
+"""Prompt tokens that are read in one pass, beside the last row's."""
 _SHARED_AHEAD = 32
 """A row waits for another that is about to read at least these next tokens of its prompt."""
 _WORTH_WAITING = 8
 """A row with no more than these left to read does not wait."""
-_FIXED_ROWS = 16
-"""Rows of every step of a deterministic batch."""
-_KV_BYTES = 2 << 30
 _PREFIX_BYTES = 96 << 20
-_PREFIX_ADAPTERS = 3
 
 
 class Batch:
-    """Rows that are generated together, all with the same adapter. Row i of `rows` holds slot i of the block.
+    """Rows that are generated together, all with the same adapter. Row i of `rows` is row i of the keys and values.
 
     A deterministic batch gives a row the same tokens to the bit whatever stands beside it. Matrix products of another
     shape are summed in another order, so all its steps have one shape, and each prompt is read alone and whole: as
@@ -39,134 +34,133 @@ class Batch:
 
     def __init__(self, base: Base, *, deterministic: bool = False) -> None:
         self._deterministic = deterministic
+        self._base = base
         self._end_ids = base.end_ids
-        self._kv = KeyValues(base.model, whole_steps=deterministic)
-        self._kv_bytes = _KV_BYTES
-        if base.model.device.type == "cuda":
-            self._kv_bytes = torch.cuda.mem_get_info(base.model.device)[0] // 2
-        self._prefixes: dict[Adapter | None, Prefixes] = {}
+        self._kv: KeyValues | Blocks = KeyValues(base.model, deterministic=deterministic)
+        self._prefixes = Prefixes(_PREFIX_BYTES)
+        self._finished: list[Row] = []
         self.rows: list[Row] = []
-        self.adapter: Adapter | None = None
 
-    def fits(self, lengths: Sequence[int]) -> bool:
-        """Whether rows that grow to `lengths` tokens can join; a single row always may."""
-        count = len(self.rows) + len(lengths)
-        longest = max(*lengths, *(len(row.prompt_ids) + row.max_tokens for row in self.rows), 0)
-        if self._deterministic and count > _FIXED_ROWS:
+    @property
+    def held_bytes(self) -> int:
+        """Memory that keys and values take now, in use or not."""
+        return self._kv.held_bytes
+
+    @property
+    def gathers(self) -> bool:
+        """Whether rows are better let in several at once."""
+        return self._kv.gathers
+
+    def fits(self, more: int, longest: int, max_bytes: int) -> bool:
+        """Whether `more` rows can join that grow to `longest` tokens at most; a single row always may.
+
+        Args:
+            more: how many.
+            longest: tokens of the longest of them in the end.
+            max_bytes: that keys and values may take.
+        """
+        count = len(self.rows) + more
+        if self._deterministic and count > FIXED_ROWS:
             return False
-        return count == 1 or count * longest * self._kv.bytes_per_token <= self._kv_bytes
+        return count == 1 or self._kv.bytes_for([*(row.longest for row in self.rows), *more * [longest]]) <= max_bytes
 
-    def join(self, model: torch.nn.Module, adapter: Adapter | None, rows: Sequence[Row]) -> list[Row]:
-        """Reads the prompts of new rows and takes their first token.
+    def release(self) -> None:
+        """Gives up the block of a batch without rows; what was kept of prompts stays."""
+        if not self.rows:
+            self._kv.forget()
 
-        Rows whose prompts begin alike read that part once: it comes from earlier prompts or from each other.
+    def advance(self, model: torch.nn.Module, joining: Sequence[Row]) -> list[Row]:
+        """Reads the prompts of new rows, and takes a token for all rows.
+
+        Prompts are read in the pass that takes the others' next token. Rows whose prompts begin alike read that part
+        once: it comes from what was read and written before, or from each other, and then they follow one pass later.
 
         Returns:
-            The rows that have finished with it.
+            The rows that have finished.
         """
-        self.adapter = adapter
-        columns = max((row.length + 1 for row in (*self.rows, *rows)), default=0)
-        self._kv.reserve(len(self.rows) + len(rows), columns, keep=len(self.rows))
-        if self._deterministic:
-            for row in rows:
-                self._read_alone(model, row)
-            return self._leave()
-        prefixes = self._prefixes_of(adapter)
-        todo = list(rows)
-        while todo:
-            begun: set[tuple[int, ...]] = set()
-            wave: list[tuple[Row, int]] = []
-            later: list[Row] = []
-            for row in todo:
-                _, known = prefixes.longest(row.prompt_ids)
-                start = row.prompt_ids[: known + _SHARED_AHEAD]
-                if start in begun and len(row.prompt_ids) - known > _WORTH_WAITING:
-                    later.append(row)
-                else:
-                    wave.append((row, known))
-                    begun.add(start)
-            for part in _parts(wave):
-                self._read(model, prefixes, part)
-            todo = later
-        return self._leave()
-
-    def step(self, model: torch.nn.Module) -> list[Row]:
-        """Takes one more token for every row; gives the rows that have finished with it."""
-        lengths = [row.length for row in self.rows]
-        tokens = [row.ids[-1:] for row in self.rows]
-        if self._deterministic:
-            idle = _FIXED_ROWS - len(tokens)
-            lengths, tokens = lengths + idle * [0], tokens + idle * [[0]]
-        self._kv.reserve(len(lengths), max(lengths) + 1, keep=len(self.rows))
-        logits_RV = self._kv.forward(model, tokens, lengths, 0)[: len(self.rows)]
-        choose(self.rows, logits_RV, self._end_ids)
-        return self._leave()
+        if not self.rows:
+            self._choose_pass(model)
+        waiting = list(joining)
+        while True:
+            wave, waiting = self._wave(waiting)
+            self._step(model, wave)
+            if not waiting:
+                finished, self._finished = self._finished, []
+                return finished
 
     def drop(self, gone: Callable[[Row], bool]) -> None:
         """Removes the rows for which `gone` says so."""
-        self._remove([slot for slot, row in enumerate(self.rows) if gone(row)])
+        self._remove([row for row in self.rows if gone(row)])
 
     def forget(self) -> list[Row]:
-        """Removes all rows and everything that was kept of earlier ones; gives the rows."""
-        rows, self.rows = self.rows, []
+        """Removes all rows and everything that was kept of earlier ones; gives the rows that nobody was given yet."""
+        rows, self.rows, self._finished = [*self._finished, *self.rows], [], []
         self._kv.forget()
         self._prefixes.clear()
         return rows
 
-    def _read_alone(self, model: torch.nn.Module, row: Row) -> None:
-        """Reads one whole prompt into the next free slot."""
-        logits_RV = self._kv.forward(model, [row.prompt_ids], [0], len(self.rows))
-        self.rows.append(row)
-        choose([row], logits_RV, self._end_ids)
+    def _choose_pass(self, model: torch.nn.Module) -> None:
+        """Takes our own forward pass where it can compute `model`."""
+        decoder = None if self._deterministic else decoder_of(model)
+        if isinstance(self._kv, Blocks) and decoder is not None:
+            self._kv.decoder = decoder
+        elif isinstance(self._kv, Blocks) or decoder is not None:
+            self._prefixes.clear()
+            self._kv = KeyValues(self._base.model) if decoder is None else Blocks(decoder)
 
-    def _read(self, model: torch.nn.Module, prefixes: Prefixes, rows: Sequence[Row]) -> None:
-        """Reads the prompts of rows that take the next free slots."""
-        first, known = len(self.rows), []
-        for slot, row in enumerate(rows, first):
-            entry, shared = prefixes.longest(row.prompt_ids)
-            if entry is not None:
-                self._kv.write(slot, entry.saved_L2HCD, shared)
-            known.append(shared)
-        rests = [row.prompt_ids[shared:] for row, shared in zip(rows, known, strict=True)]
-        logits_RV = self._kv.forward(model, rests, known, first)
-        self.rows += rows
-        choose(rows, logits_RV, self._end_ids)
-        for slot, (row, rest) in enumerate(zip(rows, rests, strict=True), first):
-            if len(rest) > 1:
-                prefixes.add(row.prompt_ids, self._kv.read(slot, len(row.prompt_ids)))
+    def _wave(self, waiting: Sequence[Row]) -> tuple[list[tuple[Row, int]], list[Row]]:
+        """The rows that are read in the next pass, with how many tokens of each are known, and the others."""
+        begun: set[tuple[int, ...]] = set()
+        wave: list[tuple[Row, int]] = []
+        later: list[Row] = []
+        unread = 0
+        for row in waiting:
+            known = 0 if self._deterministic else self._prefixes.longest(row.prompt_ids)[1]
+            left = len(row.prompt_ids) - known
+            start = row.prompt_ids[: known + _SHARED_AHEAD]
+            if unread > _READ_TOKENS or (start in begun and left > _WORTH_WAITING and not self._deterministic):
+                later.append(row)
+                continue
+            wave.append((row, known))
+            begun.add(start)
+            unread += left
+        # Rows of similar length stand together: they are padded to the longest where they are read together.
+        wave.sort(key=lambda item: len(item[0].prompt_ids) - item[1], reverse=True)
+        return wave, later
 
-    def _leave(self) -> list[Row]:
-        finished = [slot for slot, row in enumerate(self.rows) if row.ended or len(row.ids) >= row.max_tokens]
-        left = [self.rows[slot] for slot in finished]
-        self._remove(finished)
-        return left
+    def _step(self, model: torch.nn.Module, wave: Sequence[tuple[Row, int]]) -> None:
+        """One pass over the last tokens of the rows that run and the unread ones of those that join."""
+        old = len(self.rows)
+        self._kv.open([len(row.prompt_ids) + 1 for row, _ in wave])
+        tokens: list[Sequence[int]] = [row.ids[-1:] for row in self.rows]
+        for at, (row, known) in enumerate(wave, old):
+            if known:
+                for stretch in self._prefixes.longest(row.prompt_ids)[0]:
+                    self._kv.write(at, stretch)
+            tokens.append(row.prompt_ids[known:])
+        logits_RV = self._kv.forward(model, tokens, old)
+        self.rows += [row for row, _ in wave]
+        choose(self.rows, logits_RV, self._end_ids)
+        for at, (row, _) in enumerate(wave, old):
+            self._keep(at, row.prompt_ids)
+        finished = [row for row in self.rows if row.finished]
+        if finished:
+            self._finished += finished
+            self._remove(finished, keep=True)
 
-    def _remove(self, slots: Sequence[int]) -> None:
-        """Frees slots, given in ascending order; the last rows move into the gaps."""
-        for slot in reversed(slots):
+    def _keep(self, at: int, ids: Sequence[int]) -> None:
+        """Keeps what row `at` holds for prompts that begin with it."""
+        if not self._deterministic:
+            self._prefixes.add(tuple(ids), lambda start, end: self._kv.read(at, start, end))
+
+    def _remove(self, leaving: Sequence[Row], *, keep: bool = False) -> None:
+        gone = set(map(id, leaving))
+        for at in reversed(range(len(self.rows))):
+            if id(row := self.rows[at]) not in gone:
+                continue
+            if keep and len(row.ids) > 1 and row.error is None:
+                self._keep(at, (*row.prompt_ids, *row.ids[:-1]))
+            self._kv.remove(at)
             last = self.rows.pop()
-            if slot < len(self.rows):
-                self._kv.move(len(self.rows), slot, last.length)
-                self.rows[slot] = last
-
-    def _prefixes_of(self, adapter: Adapter | None) -> Prefixes:
-        # Put back at the end, so that the first of too many is the one not used for longest.
-        known = adapter in self._prefixes
-        self._prefixes[adapter] = self._prefixes.pop(adapter) if known else Prefixes(_PREFIX_BYTES)
-        if len(self._prefixes) > _PREFIX_ADAPTERS:
-            del self._prefixes[next(iter(self._prefixes))]
-        return self._prefixes[adapter]
-
-
-def _parts(wave: Sequence[tuple[Row, int]]) -> list[list[Row]]:
-    """Rows in groups of similar unread length, which are padded little and fit one forward pass."""
-    parts: list[list[Row]] = []
-    width = padding = 0
-    for row, known in sorted(wave, key=lambda item: len(item[0].prompt_ids) - item[1], reverse=True):
-        unread = len(row.prompt_ids) - known
-        padding += width - unread
-        if not parts or (len(parts[-1]) + 1) * width > _READ_TOKENS or padding > _PASS_TOKENS:
-            parts.append([])
-            width, padding = unread, 0
-        parts[-1].append(row)
-    return parts
+            if at < len(self.rows):
+                self.rows[at] = last

@@ -1,14 +1,12 @@
-"""The engine: one thread that generates for everybody who waits, in one batch that rows join and leave.
+"""The engine: one thread that generates for everybody who waits, in batches that rows join and leave.
 
 Callers put requests into a queue and wait on a future. Between two tokens the thread answers what has finished, lets
-new rows in (those with the adapter that is running; others wait until it is done with), and drops rows that nobody
-waits for any more. What a row draws depends on its own seed and prompt, never on the rows beside it.
+new rows in, and drops rows that nobody waits for any more. What a row draws depends on its own seed and prompt, never
+on the rows beside it.
 """
 
 import atexit
-import random
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,18 +18,17 @@ import torch
 
 from langgraph_ratchet.chat_models.adapters import Adapter, Adapters
 from langgraph_ratchet.chat_models.base import Base
-from langgraph_ratchet.chat_models.engine.batch import Batch
+from langgraph_ratchet.chat_models.engine.batches import Batches
+from langgraph_ratchet.chat_models.engine.queue import MAX_WAITING, FairQueue
 from langgraph_ratchet.chat_models.engine.request import Completion, Request
 from langgraph_ratchet.chat_models.engine.row import Row
+from langgraph_ratchet.chat_models.engine.sampling import check_options
 from langgraph_ratchet.core.errors import BadInputError, GenerationError
-from langgraph_ratchet.core.ids import derive_seed
 
 T = TypeVar("T")
 
 _WINDOW_S = 0.003
 """An idle engine waits this long for one more request before it starts."""
-_PATIENCE_S = 0.02
-"""A running engine lets a few requests gather before it interrupts the batch for them, but not for longer."""
 _CLOSE_S = 10.0
 
 
@@ -42,32 +39,68 @@ class Engine:
         base: the base model.
         adapters: the base with adapters applied; made here if it is not given.
         deterministic: whether a row's tokens must not depend on the rows beside it even by rounding (see `Batch`).
+        max_waiting: requests that may wait; more are refused.
+        kv_bytes: memory that keys and values may take; `None` takes a share of what is free, asked anew as rows join.
     """
 
-    def __init__(self, base: Base, adapters: Adapters | None = None, *, deterministic: bool = False) -> None:
+    def __init__(
+        self,
+        base: Base,
+        adapters: Adapters | None = None,
+        *,
+        deterministic: bool = False,
+        max_waiting: int = MAX_WAITING,
+        kv_bytes: int | None = None,
+    ) -> None:
         self.base = base
         self._deterministic = deterministic
         self._adapters = adapters or Adapters(base)
-        self._batch = Batch(base, deterministic=deterministic)
-        self._waiting: deque[Request] = deque()
-        self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._vocabulary = int(base.model.config.get_text_config().vocab_size)
         self._changed = threading.Condition()
+        self._queue = FairQueue(max_waiting, f"the model {base.name!r}")
+        self._batches = Batches(
+            base, self._adapters, self._queue, self._changed, deterministic=deterministic, kv_bytes=kv_bytes
+        )
+        self._cancelled = False
+        self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._thread: threading.Thread | None = None
         self._closed = False
         _open.add(self)
+
+    @property
+    def running(self) -> int:
+        """Requests that are being generated for; another thread may change it at any time."""
+        return self._batches.rows
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait to be let in; another thread may change it at any time."""
+        return len(self._queue)
 
     def submit(self, request: Request) -> "Future[Completion]":
         """Queues a request; its future gives the completion. Cancelling the future drops the request.
 
         Raises:
-            BadInputError: the prompt leaves no room in the model's context, or the engine is closed.
+            BadInputError: the prompt leaves no room in the model's context, an option is outside its range, or the
+                engine is closed.
+            OverloadedError: as many requests wait as may.
         """
+        if not request.prompt_ids:
+            raise BadInputError("the prompt has no tokens: give it at least one")
         if len(request.prompt_ids) >= self.base.context:
             raise BadInputError(
                 f"the prompt has {len(request.prompt_ids)} tokens and the context of {self.base.name!r} is "
                 f"{self.base.context}, the reply included: shorten the conversation or use a model with more context"
             )
-        self._put(self._waiting, request)
+        check_options(request, self._vocabulary)
+        row = Row.of(request, self.base.context)
+        with self._changed:
+            self._start()
+            self._queue.put(row)
+            self._changed.notify()
+        # Held weakly: a future that held its row would live on with it until the next collection of cycles.
+        asked = weakref.ref(row)
+        request.future.add_done_callback(lambda future: self._dropped(asked()) if future.cancelled() else None)
         return request.future
 
     def score(
@@ -79,7 +112,10 @@ class Engine:
     def run(self, job: Callable[[], T]) -> T:
         """Runs `job` in the engine's thread, between two tokens, and gives its result."""
         future: Future[T] = Future()
-        self._put(self._jobs, (job, future))
+        with self._changed:
+            self._start()
+            self._jobs.append((job, future))
+            self._changed.notify()
         return future.result()
 
     def close(self) -> None:
@@ -91,17 +127,21 @@ class Engine:
         if thread is not None and thread is not threading.current_thread():
             thread.join(_CLOSE_S)
 
-    # The rest runs in the engine's thread.
+    def _start(self) -> None:
+        """Starts the thread with the first that is asked of it."""
+        if self._closed:
+            raise BadInputError("this engine is closed: make a new one")
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="ratchet-engine", daemon=True)
+            self._thread.start()
 
-    def _put(self, queue: deque[Any], item: Any) -> None:
+    def _dropped(self, row: Row | None) -> None:
+        """Called in the thread that has cancelled a request."""
         with self._changed:
-            if self._closed:
-                raise BadInputError("this engine is closed: make a new one")
-            queue.append(item)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="ratchet-engine", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+            if row is not None and not self._queue.discard(row):
+                self._cancelled = True
+
+    # The rest runs in the engine's thread.
 
     def _work(self) -> None:
         if self._deterministic:
@@ -111,21 +151,20 @@ class Engine:
                 try:
                     self._turn()
                 except BaseException as error:  # nobody else would tell those who wait
-                    self._fail_rows(error)
-        closed = GenerationError("the engine was closed while this call waited: call again")
-        self._fail_rows(closed)
-        for future in (*(request.future for request in self._waiting), *(future for _, future in self._jobs)):
-            _fail(future, closed)
+                    self._fail_all("the engine failed", error)
+        self._fail_all("the engine was closed while this call waited: call again")
 
     def _wait(self) -> bool:
         """Waits for something to do; false when the engine is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._batch.rows or self._jobs or self._waiting)
-            if not self._batch.rows:
+            self._changed.wait_for(lambda: self._closed or self._jobs or len(self._queue) or self._batches.rows)
+            if not self._batches.rows:
                 # Go on collecting while new ones keep coming.
                 known = 0
-                while not self._closed and not self._jobs and known < len(self._waiting) < self._waiting[0].max_batch:
-                    known = len(self._waiting)
+                while not self._closed and not self._jobs and (first := self._queue.first()) is not None:
+                    if not known < len(self._queue) < first.request.max_batch:
+                        break
+                    known = len(self._queue)
                     self._changed.wait(_WINDOW_S)
             return not self._closed
 
@@ -133,65 +172,26 @@ class Engine:
         while self._jobs:
             job, future = self._jobs.popleft()
             _settle(future, job)
-        self._batch.drop(lambda row: row.request.future.cancelled())
-        if joining := self._joining():
-            self._join(joining)
-        if self._batch.rows:
-            finished = self._batch.step(self._adapters.select(self._batch.adapter))
-            self._answer(finished)
+        if self._cancelled:
+            self._cancelled = False
+            self._batches.drop_cancelled()
+        self._batches.turn()
 
-    def _joining(self) -> list[Request]:
-        """Takes the requests that join now out of the queue, oldest first."""
+    def _fail_all(self, what: str, error: BaseException | None = None) -> None:
+        """Tells everybody who waits."""
+        self._batches.fail(what, error)
         with self._changed:
-            while self._waiting and self._waiting[0].future.cancelled():
-                self._waiting.popleft()
-            if not self._waiting:
-                return []
-            rows = len(self._batch.rows)
-            late = time.monotonic() - self._waiting[0].arrived > _PATIENCE_S
-            if rows and not late and len(self._waiting) * 4 < rows:
-                return []
-            # Whoever waits longest decides which adapter runs next, so none starves; all who want the same join.
-            adapter = self._waiting[0].adapter
-            if rows and adapter != self._batch.adapter:
-                return []
-            chosen: list[Request] = []
-            for request in [waiting for waiting in self._waiting if waiting.adapter == adapter]:
-                lengths = [len(item.prompt_ids) + item.max_tokens for item in (*chosen, request)]
-                if rows + len(chosen) >= request.max_batch or not self._batch.fits(lengths):
-                    break
-                chosen.append(request)
-                self._waiting.remove(request)
-            return chosen
-
-    def _join(self, requests: list[Request]) -> None:
-        try:
-            model = self._adapters.select(requests[0].adapter)
-            rows = [self._row(request) for request in requests if not request.future.cancelled()]
-            finished = self._batch.join(model, requests[0].adapter, rows)
-        except BaseException as error:
-            for request in requests:
-                _fail(request.future, error)
-            raise
-        self._answer(finished)
-
-    def _row(self, request: Request) -> Row:
-        seed = request.seed if request.seed is not None else random.getrandbits(63)
-        return Row(
-            request=request,
-            max_tokens=max(1, min(request.max_tokens, self.base.context - len(request.prompt_ids))),
-            # Calls that share a seed must not share their luck, so the prompt takes part in the draw.
-            draws=random.Random(derive_seed("draw", seed, *request.prompt_ids)),
-        )
-
-    def _answer(self, finished: Sequence[Row]) -> None:
-        for row in finished:
+            rows = self._queue.clear()
+            jobs = list(self._jobs)
+            self._jobs.clear()
+        for row in rows:
+            row.fail(what, error)
+            row.answer()
+        for _, future in jobs:
             with suppress(InvalidStateError):
-                row.request.future.set_result(row.completion)
-
-    def _fail_rows(self, error: BaseException) -> None:
-        for row in self._batch.forget():
-            _fail(row.request.future, error)
+                failure = GenerationError(what)
+                failure.__cause__ = error
+                future.set_exception(failure)
 
     def _score(
         self, prompt_ids: tuple[int, ...], completion_ids: tuple[int, ...], adapter: Adapter | None
@@ -232,12 +232,8 @@ def _settle(future: "Future[T]", job: Callable[[], T]) -> None:
     try:
         result = job()
     except BaseException as error:
-        _fail(future, error)
+        with suppress(InvalidStateError):
+            future.set_exception(error)
     else:
         with suppress(InvalidStateError):
             future.set_result(result)
-
-
-def _fail(future: "Future[Any]", error: BaseException) -> None:
-    with suppress(InvalidStateError):
-        future.set_exception(error)

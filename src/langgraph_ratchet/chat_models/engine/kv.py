@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
+from langgraph_ratchet.chat_models.engine.saved import Saved
 from langgraph_ratchet.core.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 _COLUMN_STEP = 32
 _SPARE_BYTES = 128 << 20
+_READ_TOKENS = 2048
+"""Prompt tokens, padding included, in one forward pass: more do not fit the caches of a CPU."""
+_PASS_TOKENS = 64
+"""A forward pass of its own costs about as much as this much padding."""
+FIXED_ROWS = 16
+"""Rows of every step of a deterministic batch."""
 _ATTENTION = ("full_attention", "sliding_attention")
 
 
@@ -26,13 +33,19 @@ class KeyValues(Cache):  # type: ignore[misc]  # transformers is not followed
 
     Args:
         model: the base.
-        whole_steps: whether rows attend to columns in whole steps. A vector unit takes what is left over in another
-            way, with another rounding, and how much is left over depends on the longest row.
+        deterministic: whether a row's numbers must not depend on the rows beside it (see `Batch`). Then all steps have
+            one shape, and rows attend to columns in whole steps: a vector unit takes what is left over in another way,
+            with another rounding, and how much is left over depends on the longest row.
     """
 
-    def __init__(self, model: "PreTrainedModel", *, whole_steps: bool = False) -> None:
+    gathers = True
+    """Whether reading prompts takes passes of its own, so that it is better done for several rows at once."""
+
+    def __init__(self, model: "PreTrainedModel", *, deterministic: bool = False) -> None:
         super().__init__(layers=[])
-        self._attended_step = _COLUMN_STEP if whole_steps else 1
+        self._attended_step = _COLUMN_STEP if deterministic else 1
+        self._least_rows = FIXED_ROWS if deterministic else 0
+        self._lengths: list[int] = []
         config = model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ())
         if not kinds <= set(_ATTENTION):
@@ -50,18 +63,30 @@ class KeyValues(Cache):  # type: ignore[misc]  # transformers is not followed
         self._index = torch.empty(0, dtype=torch.long)
 
     @property
-    def bytes_per_token(self) -> int:
+    def _bytes_per_token(self) -> int:
         """Memory that one token of one row takes."""
         layers, heads, size = self._shape
         return int(2 * layers * heads * size * self._dtype.itemsize)
 
-    def reserve(self, rows: int, columns: int, *, keep: int) -> None:
-        """Makes room for `rows` of `columns` tokens; the first `keep` rows keep what they hold.
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the block."""
+        return int(self._block.nbytes)
+
+    def bytes_for(self, lengths: Sequence[int]) -> int:
+        """Memory of rows that grow to `lengths` tokens: all are as wide as the longest."""
+        return len(lengths) * max(lengths, default=0) * self._bytes_per_token
+
+    def open(self, lengths: Sequence[int]) -> None:
+        """Makes room for one more token of each row, and adds rows that are about to hold `lengths` tokens.
 
         A block that is far too wide is given up once nothing has to be kept.
         """
+        keep, rows = len(self._lengths), max(len(self._lengths) + len(lengths), self._least_rows)
         # One column more than is ever attended to takes what padding writes.
-        wanted = -(-(columns + 1) // _COLUMN_STEP) * _COLUMN_STEP
+        longest = max(*(length + 1 for length in self._lengths), *lengths, 0, 0)
+        wanted = -(-(longest + 1) // _COLUMN_STEP) * _COLUMN_STEP
+        self._lengths += [0] * len(lengths)
         has_rows, has_columns = self._block.shape[2], self._block.shape[4]
         if keep == 0 and has_columns > 4 * wanted:
             has_rows = has_columns = 0
@@ -69,42 +94,77 @@ class KeyValues(Cache):  # type: ignore[misc]  # transformers is not followed
             return
         columns = max(wanted, has_columns)
         # Rows that nobody uses are carried along only while that is cheap: one long row must not widen them all.
-        spare = has_rows if has_rows * columns * self.bytes_per_token <= _SPARE_BYTES else 0
+        spare = has_rows if has_rows * columns * self._bytes_per_token <= _SPARE_BYTES else 0
         block = self._new(max(rows, spare), columns)
         if keep:
             block[:, :, :keep, :, :has_columns] = self._block[:, :, :keep]
         self._block = block
 
+    def remove(self, row: int) -> None:
+        """Removes a row; the last one takes its number."""
+        last, length = len(self._lengths) - 1, self._lengths.pop()
+        if row < last:
+            self._block[:, :, row, :, :length] = self._block[:, :, last, :, :length]
+            self._lengths[row] = length
+
     def forget(self) -> None:
         """Gives the block up, with whatever a failed step may have left in it."""
         self._block = self._new(0, 0)
+        self._lengths.clear()
 
-    def read(self, row: int, length: int) -> Tensor:
-        """A copy of a row's first `length` tokens, of shape [L, 2, H, length, D]."""
-        return self._block[:, :, row, :, :length].clone()
+    def read(self, row: int, start: int, end: int) -> Saved:
+        """A copy of a row's tokens from `start` to `end`."""
+        keys, values = (self._block[:, which, row, :, start:end].clone() for which in (0, 1))
+        return Saved(keys, values, (2, 2))
 
-    def write(self, row: int, saved_L2HCD: Tensor, length: int) -> None:
-        """Puts the first `length` tokens of what `read` gave into a row."""
-        self._block[:, :, row, :, :length] = saved_L2HCD[:, :, :, :length]
+    def write(self, row: int, saved: Saved) -> None:
+        """Puts tokens behind those that a row holds."""
+        start = self._lengths[row]
+        self._lengths[row] = end = start + len(saved)
+        self._block[:, 0, row, :, start:end] = saved.keys
+        self._block[:, 1, row, :, start:end] = saved.values
 
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copies the first `length` tokens of one row to another."""
-        self._block[:, :, target, :, :length] = self._block[:, :, source, :, :length]
-
-    def forward(
-        self, model: torch.nn.Module, tokens: Sequence[Sequence[int]], starts: Sequence[int], row: int
-    ) -> Tensor:
-        """Runs `model` over new tokens of consecutive rows.
+    def forward(self, model: torch.nn.Module, tokens: Sequence[Sequence[int]], old: int) -> Tensor:
+        """Runs `model` over new tokens of all rows.
 
         Args:
             model: the base, or the base with an adapter.
-            tokens: new tokens of each row; shorter ones are padded on the left.
-            starts: position of each row's first new token, equal to the number of tokens it holds already.
-            row: slot of the first row.
+            tokens: new tokens of each row, at least one.
+            old: rows before this one have one new token each.
 
         Returns:
             Logits [R, V] after each row's last new token, in fp32.
         """
+        starts = self._lengths
+        logits: list[Tensor] = []
+        if old:
+            idle = max(0, self._least_rows - old)
+            ids, places = [*tokens[:old], *idle * [[0]]], [*starts[:old], *idle * [0]]
+            # The idle rows stand where new ones will, which are read after them.
+            logits.append(self._run(model, ids, places, 0)[:old])
+        for first, end in self._parts(tokens, old):
+            logits.append(self._run(model, tokens[first:end], starts[first:end], first))
+        self._lengths = [start + len(new) for start, new in zip(starts, tokens, strict=True)]
+        return torch.cat(logits)
+
+    def _parts(self, tokens: Sequence[Sequence[int]], old: int) -> list[tuple[int, int]]:
+        """New rows in groups of similar unread length, which are padded little; in a deterministic batch one by one."""
+        parts: list[tuple[int, int]] = []
+        longest = 0
+        for row in range(old, len(tokens)):
+            unread = len(tokens[row])
+            longest = max(longest, unread)
+            first = parts[-1][0] if parts else row
+            padding = sum(longest - len(new) for new in tokens[first : row + 1])
+            if not parts or self._least_rows or (row + 1 - first) * longest > _READ_TOKENS or padding > _PASS_TOKENS:
+                parts.append((row, row + 1))
+                longest = unread
+            else:
+                parts[-1] = (first, row + 1)
+        return parts
+
+    def _run(self, model: torch.nn.Module, tokens: Sequence[Sequence[int]], starts: Sequence[int], row: int) -> Tensor:
+        """Logits [R, V] after the new tokens of consecutive rows, the first of which is `row`."""
         width = max(map(len, tokens))
         ids_RN = torch.tensor([[0] * (width - len(new)) + list(new) for new in tokens], device=self._device)
         ends = torch.tensor([start + len(new) for start, new in zip(starts, tokens, strict=True)], device=self._device)

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ import orjson
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, ChatMessage, ToolMessage, convert_to_messages
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from langgraph_ratchet.chat_models.text.control import ControlTokens, control_tokens, is_escaped, unused_mark
 from langgraph_ratchet.core.errors import BadInputError, ToolCallingError
-from langgraph_ratchet.core.ids import clean_json, clean_text
+from langgraph_ratchet.core.ids import clean_json, content_hash
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -21,6 +23,7 @@ Messages = Sequence[BaseMessage | AnyMessage | dict[str, Any] | tuple[str, str]]
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool", "function": "tool"}
 _KNOWN_ROLES = ("system", "developer", "user", "assistant", "tool")
+_NINE = re.compile(r"\blength\s*!=\s*9\b")
 _PROBE = {
     "name": "ratchet_probe_tool",
     "description": "",
@@ -41,7 +44,8 @@ def render_prompt(
     Raises:
         BadInputError: there is no message, or the template refuses this sequence of roles.
     """
-    return _encode(tokenizer, _render(tokenizer, messages, tools, prompt=True))
+    rendered = _render(tokenizer, messages, tools)
+    return control_tokens(tokenizer).encode(tokenizer, rendered.prompt, rendered.mark)
 
 
 def render_reply(
@@ -55,15 +59,15 @@ def render_reply(
     Raises:
         BadInputError: as `render_prompt`, or the template renders the prompt differently once a reply follows.
     """
-    prompt = _render(tokenizer, messages, tools, prompt=True)
-    whole = _render(tokenizer, [*messages, reply], tools, prompt=False)
-    if not whole.startswith(prompt):
+    rendered = _render(tokenizer, messages, tools, reply)
+    if not rendered.whole.startswith(rendered.prompt):
         raise BadInputError(
             "the chat template renders the conversation differently when a reply follows, so the reply's tokens "
             "cannot be told apart: use a template that preserves prefixes"
         )
-    completion = _encode(tokenizer, whole[len(prompt) :])
-    return _encode(tokenizer, prompt), _up_to_end_of_turn(tokenizer, completion)
+    control = control_tokens(tokenizer)
+    completion = control.encode(tokenizer, rendered.whole[len(rendered.prompt) :], rendered.mark)
+    return control.encode(tokenizer, rendered.prompt, rendered.mark), _up_to_end_of_turn(tokenizer, completion)
 
 
 def to_template_messages(messages: Messages) -> list[dict[str, Any]]:
@@ -99,39 +103,12 @@ def message_text(message: BaseMessage) -> str:
     return "".join(part for part in parts if isinstance(part, str))
 
 
-def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, ...]:
-    """The strings that the tokenizer turns into control tokens, longest first.
-
-    Added tokens count as control tokens unless they are plain words or white space: many models mark tool calls
-    and thoughts with added tokens that are not flagged as special.
-    """
-    cached: tuple[str, ...] | None = tokenizer.__dict__.get("_ratchet_control_tokens")
-    if cached is None:
-        added = tokenizer.added_tokens_decoder.values()
-        found = {str(token) for token in added if token.special or not _is_plain(str(token))}
-        cached = tuple(sorted(found - {""}, key=lambda token: (-len(token), token)))
-        tokenizer.__dict__["_ratchet_control_tokens"] = cached
-    return cached
-
-
-def neutralise(text: str, special_tokens: Sequence[str]) -> str:
-    """`text` in which no control token can be read: each gets a space after its first character.
-
-    A space can complete another token only if that token contains one, so this is repeated until nothing is found.
-    Markers that a template writes as ordinary text, not as tokens, are not known here and are left as they are.
-    """
-    pattern = _any_of(tuple(special_tokens))
-    while pattern.search(text):
-        text = pattern.sub(_broken, text)
-    return text
-
-
 def renders_tools(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether the chat template shows offered tools to the model at all."""
     known: tuple[Any, bool] | None = tokenizer.__dict__.get("_ratchet_renders_tools")
     if known is None or known[0] != tokenizer.chat_template:
         try:
-            text = _render(tokenizer, [("user", "?")], [{"type": "function", "function": _PROBE}])
+            text = _render(tokenizer, [("user", "?")], [{"type": "function", "function": _PROBE}]).prompt
         except BadInputError:
             text = ""
         known = (tokenizer.chat_template, str(_PROBE["name"]) in text)
@@ -146,61 +123,119 @@ def require_tool_calling(tokenizer: "PreTrainedTokenizerBase", name: str) -> Non
             f"model {name!r} cannot call tools: its chat template does not render them. "
             "Use a model whose template takes `tools`, or offer no tools"
         )
-    if getattr(tokenizer, "response_template", None) is None:
+    template = getattr(tokenizer, "response_template", None)
+    if template is None or "tool_calls" not in template["fields"]:
         raise ToolCallingError(
-            f"model {name!r} cannot call tools: it has no response template to read tool calls with. "
-            "Set `response_template` in its tokenizer_config.json, or offer no tools"
+            f"model {name!r} cannot call tools: its tokenizer has no response template that reads them, and its family "
+            "is not known. Set `response_template` in its tokenizer_config.json, with a field `tool_calls` that says "
+            "where a call begins and ends (the format is that of transformers), or offer no tools"
         )
 
 
+@dataclass(frozen=True)
+class _Rendered:
+    """A conversation as the template writes it. `mark` stands where its texts could hold or form control tokens."""
+
+    prompt: str
+    whole: str
+    """With the reply, if there is one."""
+    mark: str | None
+
+
 def _render(
-    tokenizer: "PreTrainedTokenizerBase", messages: Messages, tools: Sequence[Any] | None, *, prompt: bool = True
-) -> str:
+    tokenizer: "PreTrainedTokenizerBase",
+    messages: Messages,
+    tools: Sequence[Any] | None,
+    reply: AIMessage | None = None,
+) -> _Rendered:
+    rows = clean_json(to_template_messages([*messages] if reply is None else [*messages, reply]))
+    asked = rows if reply is None else rows[:-1]
+    if not asked:
+        raise BadInputError("a chat model was called with no messages: give at least one")
+    if _wants_nine(str(tokenizer.chat_template)):
+        _shorten_ids(rows)
+    control = control_tokens(tokenizer)
+    offered = _offered(orjson.dumps(clean_json(to_template_tools(tools))), control) if tools else _NO_TOOLS
+
+    def written(mark: str | None) -> _Rendered:
+        shown = offered.tools if mark is None else control.marked_everywhere(offered.tools, mark)
+        told = rows if mark is None else control.marked_everywhere(rows, mark)
+        prompt = _template(tokenizer, told[: len(asked)], shown, prompt=True)
+        whole = "" if reply is None else _template(tokenizer, told, shown, prompt=False)
+        return _Rendered(prompt, whole, mark)
+
+    texts = set(_strings(rows))  # keys recur in every message
+    if not (offered.suspect or any(map(control.may_arise_in, texts))):
+        return written(None)
+    rendered = written(unused_mark([*texts, *offered.texts, str(tokenizer.chat_template)]))
+    if is_escaped(rendered.prompt + rendered.whole, str(rendered.mark)):
+        # This template cannot be cut at the marks: the texts are changed instead.
+        return replace(written(control.joiner), mark=None)
+    return rendered
+
+
+def _template(tokenizer: "PreTrainedTokenizerBase", rows: list[dict[str, Any]], tools: Any, prompt: bool) -> str:
     from jinja2 import TemplateError
 
-    control = control_tokens(tokenizer)
-    rows = _harmless(to_template_messages(messages), control)
-    if not rows:
-        raise BadInputError("a chat model was called with no messages: give at least one")
-    offered = _harmless_tools(orjson.dumps(clean_json(to_template_tools(tools))), control) if tools else None
     try:
-        text = tokenizer.apply_chat_template(rows, tools=offered, add_generation_prompt=prompt, tokenize=False)
+        return str(tokenizer.apply_chat_template(rows, tools=tools, add_generation_prompt=prompt, tokenize=False))
     except (TemplateError, TypeError, ValueError) as error:
         roles = ", ".join(row["role"] for row in rows)
         raise BadInputError(f"the chat template cannot render messages with the roles {roles}: {error}") from error
-    return str(text)
+
+
+@dataclass(frozen=True)
+class _Offered:
+    """Offered tools, in their own order of keys."""
+
+    tools: list[dict[str, Any]] | None
+    texts: tuple[str, ...]
+    suspect: bool
+    """Whether control tokens can be read in them, or could arise from them."""
+
+
+_NO_TOOLS = _Offered(None, (), suspect=False)
 
 
 @lru_cache(maxsize=256)
-def _harmless_tools(tools: bytes, control: tuple[str, ...]) -> Any:
-    """Tools, as JSON in their own order, made harmless. The same few are offered in call after call."""
-    return _harmless(orjson.loads(tools), control)
+def _offered(tools: bytes, control: ControlTokens) -> _Offered:
+    """The same few tools are offered in call after call."""
+    read = orjson.loads(tools)
+    texts = tuple(_strings(read))
+    return _Offered(read, texts, any(map(control.may_arise_in, texts)))
+
+
+def _shorten_ids(rows: list[dict[str, Any]]) -> None:
+    """Writes ids of tool calls as Mistral's templates want them: nine letters and digits."""
+    calls = [call for row in rows for call in row.get("tool_calls", ())]
+    for call in calls:
+        call["id"] = _nine(call["id"])
+    for row in rows:
+        if "tool_call_id" in row:
+            row["tool_call_id"] = _nine(row["tool_call_id"])
 
 
 @lru_cache(maxsize=16)
-def _any_of(tokens: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(re.escape, tokens)) or r"(?!)")
+def _wants_nine(chat_template: str) -> bool:
+    return _NINE.search(chat_template) is not None
 
 
-def _harmless(value: Any, control: tuple[str, ...]) -> Any:
-    """`value` with every string in it, keys included, clean and neutral."""
+def _nine(identity: str | None) -> str:
+    text = identity or ""
+    return text if len(text) == 9 and text.isalnum() else content_hash(text)[:9]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string in `value`, keys included."""
     if isinstance(value, str):
-        return neutralise(clean_text(value), control)
-    if isinstance(value, Mapping):
-        return {_harmless(key, control): _harmless(item, control) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_harmless(item, control) for item in value]
-    return value
-
-
-def _broken(match: re.Match[str]) -> str:
-    token = match.group()
-    return f"{token[0]} {token[1:]}" if len(token) > 1 and " " not in token[:2] else " "
-
-
-def _encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    # The template has written every control token, the first one included.
-    return list(tokenizer.encode(text, add_special_tokens=False, verbose=False))
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _strings(key)
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
 
 
 def _up_to_end_of_turn(tokenizer: "PreTrainedTokenizerBase", ids: list[int]) -> list[int]:
@@ -233,7 +268,3 @@ def _calls(message: AIMessage) -> dict[str, Any]:
 
 def _is_openai_tool(tool: Any) -> bool:
     return isinstance(tool, dict) and tool.get("type") == "function" and "function" in tool
-
-
-def _is_plain(text: str) -> bool:
-    return len(text) < 2 or all(character.isalnum() or character.isspace() for character in text)
