@@ -24,6 +24,9 @@ HEADINGS = {
     "evaluate": "Measure the candidate on the same problems",
     "control_train": "Train a control on unfiltered runs",
     "control_evaluate": "Measure the control on the same problems",
+    "verify": "Verify the files of the version and its base",
+    "merge": "Load the base and merge the adapter",
+    "write": "Write the files",
 }
 """By the phase that a node reports its progress under."""
 

@@ -1,10 +1,13 @@
-"""`ratchet models`: the registry's versions, and how the champion came to be."""
+"""`ratchet models`: the registry's versions, how the champion came to be, and export for other programs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from langgraph_ratchet.cli.models_export import export
 from langgraph_ratchet.cli.printable import moment, one_line, short_id
 from langgraph_ratchet.cli.terminal import Terminal, open_terminal, table
 from langgraph_ratchet.cli.verb import AsJson, new_verb
@@ -17,6 +20,7 @@ if TYPE_CHECKING:  # pydantic is imported when the registry is read, not when he
     from langgraph_ratchet.registry import Promotion, Registry
 
 app = new_verb()
+app.command()(export)
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,11 @@ class Entry:
     """On the held-out problems of its last report; `None` when there is no report."""
 
 
-@app.command()
-def models(as_json: AsJson = False) -> None:
+@app.callback(invoke_without_command=True, no_args_is_help=False)
+def models(context: typer.Context, as_json: AsJson = False) -> None:
     """List model versions, check their files, and show which one is champion and how it came to be."""
+    if context.invoked_subcommand is not None:
+        return
     from langgraph_ratchet.cli.environment import read_settings
     from langgraph_ratchet.registry import Registry
 
