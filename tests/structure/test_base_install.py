@@ -90,7 +90,7 @@ DOORS = {
             "from langgraph_ratchet import ChatTransformers; ChatTransformers(model='pocket').invoke('hi')",
             "chat_models.adapters chat_models.base chat_models.engine.batch chat_models.engine.engine "
             "chat_models.engine.kv chat_models.engine.prefixes chat_models.engine.request "
-            "chat_models.engine.sampling chat_models.parse chat_models.render",
+            "chat_models.engine.sampling chat_models.text.parse chat_models.text.render",
         ),
         "hub": ("import langgraph_ratchet as r; r.resolve_model('hf:some/model').invoke('hi')", "chat_models.base"),
         "train": (

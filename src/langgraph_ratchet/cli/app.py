@@ -20,6 +20,7 @@ VERBS = {
     "solve": "Reason about a question, shown node by node",
     "improve": "Practise, train, measure, and promote if it is better",
     "eval": "Measure a model on held-out problems",
+    "serve": "Serve to OpenAI clients, or record what passes to a server",
     "traces": "List recorded runs, and show one in full",
     "models": "List model versions, and which one is champion",
     "rollback": "Return to the champion before the last promotion",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, convert_to_messages
 
-from langgraph_ratchet.chat_models.render import render_reply
+from langgraph_ratchet.chat_models.text.render import render_reply
 from langgraph_ratchet.core.call import Call
 from langgraph_ratchet.synthesis.copying import Exercise
 

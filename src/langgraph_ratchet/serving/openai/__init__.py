@@ -1,0 +1,1 @@
+"""The OpenAI-compatible routes: `/v1/models`, `/v1/chat/completions` and `/v1/completions`."""
