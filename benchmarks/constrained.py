@@ -5,6 +5,8 @@
 Half are tool calls (one to ten tools; any of them, or one by name), half are JSON of a schema. Arguments and JSON are
 held against the schema as it was drawn, by jsonschema_rs. The same number of tokens is then generated without a
 constraint, batch by batch in turns, so that the two speeds are of one run.
+
+Over 300 lines because it draws the schemas too.
 """
 
 import argparse

@@ -88,11 +88,28 @@ DOORS = {
     "local": {
         "solve": (
             "from langgraph_ratchet import ChatTransformers; ChatTransformers(model='pocket').invoke('hi')",
-            "chat_models.adapters chat_models.base chat_models.engine.batch chat_models.engine.engine "
-            "chat_models.engine.kv chat_models.engine.prefixes chat_models.engine.request "
-            "chat_models.engine.sampling chat_models.text.parse chat_models.text.render",
+            "chat_models.adapters chat_models.base chat_models.engine.attention chat_models.engine.batch "
+            "chat_models.engine.blocks chat_models.engine.decoder chat_models.engine.engine chat_models.engine.kv "
+            "chat_models.engine.memory chat_models.engine.request chat_models.engine.sampling chat_models.engine.saved "
+            "chat_models.text.parse chat_models.text.render",
         ),
-        "hub": ("import langgraph_ratchet as r; r.resolve_model('hf:some/model').invoke('hi')", "chat_models.base"),
+        "hub": (
+            "import langgraph_ratchet as r; r.resolve_model('hf:some/model').invoke('hi')",
+            "chat_models.base chat_models.hub",
+        ),
+        "constrain": (
+            "from langgraph_ratchet.chat_models.constrained import constrain_json; constrain_json(None, None)",
+            "chat_models.constrained.closing chat_models.constrained.either chat_models.constrained.leaf "
+            "chat_models.constrained.markers chat_models.constrained.tool_format chat_models.constrained.vocabulary",
+        ),
+        "export": (
+            "from pathlib import Path\n"
+            "from langgraph_ratchet.registry import Registry\n"
+            "from langgraph_ratchet.training.export.source import find_source\n"
+            "find_source(None, Registry(Path('models')), 'pocket')",
+            "training.export.folder training.export.merged training.export.modelfile training.export.peft_folder "
+            "training.export.source",
+        ),
         "train": (
             "from pathlib import Path\n"
             "from langgraph_ratchet.training.job import Job\n"
@@ -106,7 +123,30 @@ DOORS = {
             "evaluation.report.render",
         ),
     },
-    "openai": {"provider": ("import langgraph_ratchet as r; r.resolve_model('openai:gpt-5')", "chat_models.resolver")},
+    "gguf": {
+        "export": (
+            "from langgraph_ratchet.training.export.gguf_model import write_gguf; write_gguf(None, None, None, None)",
+            "training.export.gguf_model training.export.gguf_vocabulary",
+        )
+    },
+    "openai": {
+        "provider": ("import langgraph_ratchet as r; r.resolve_model('openai:gpt-5')", "chat_models.resolver"),
+        "vllm": (
+            "import langgraph_ratchet as r; r.resolve_model('vllm:x@http://localhost:8000')",
+            "chat_models.chat_vllm",
+        ),
+    },
+    "serve": {
+        "server": (
+            "from typer.main import get_command\n"
+            "from langgraph_ratchet.cli.serve import app\n"
+            "get_command(app)(['--port', '0'], standalone_mode=False)",
+            "serving.admission serving.app serving.authentication serving.connection serving.health serving.metrics "
+            "serving.openai.body serving.openai.chat serving.openai.completions serving.openai.errors "
+            "serving.openai.models serving.openai.routes serving.openai.streaming serving.proxy.app "
+            "serving.proxy.completions serving.proxy.relay serving.server serving.start serving.surroundings",
+        )
+    },
     "logic": {"tool": ("import langgraph_ratchet as r; r.get_tools('logic')", "tools.logic.solve")},
     "problems": {
         "generate": (

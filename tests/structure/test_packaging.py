@@ -13,7 +13,21 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 MAX_WEIGHTS_BYTES = 8 * 1024 * 1024
-EXTRAS = {"local", "train", "problems", "logic", "web", "memory", "openai", "mcp", "serve", "langsmith", "all", "dev"}
+EXTRAS = {
+    "local",
+    "gguf",
+    "train",
+    "problems",
+    "logic",
+    "web",
+    "memory",
+    "openai",
+    "mcp",
+    "serve",
+    "langsmith",
+    "all",
+    "dev",
+}
 
 
 @pytest.fixture(scope="session")

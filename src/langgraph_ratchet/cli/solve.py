@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # LangGraph and the store are imported when a question is ask
 
 app = new_verb()
 
-_MODELS = "pocket, local:PATH, hf:ID (each with @ADAPTER), champion, or provider:model"
+_MODELS = "pocket, local:PATH, hf:ID (each with @ADAPTER), champion, vllm:NAME@URL, or provider:model"
 _TOOLS = "calculator,clock,documents,logic"
 
 

@@ -19,6 +19,7 @@ KEYS = {
     "GOOGLE_API_KEY": "models named google_genai:…",
     "MISTRAL_API_KEY": "models named mistralai:…",
     "GROQ_API_KEY": "models named groq:…",
+    "VLLM_API_KEY": "models named vllm:…",
     "HF_TOKEN": "models of the Hugging Face hub that ask who you are",
     "LANGSMITH_API_KEY": "LangSmith",
 }

@@ -9,7 +9,7 @@ from langgraph_ratchet.core.errors import MissingExtraError
 try:
     from langgraph_ratchet.chat_models.constrained.plans import constrain_json, constrain_tools
 except ModuleNotFoundError as error:
-    if error.name != "llguidance":
+    if error.name not in ("jinja2", "llguidance", "numpy", "torch"):
         raise
     raise MissingExtraError("tool_choice, structured output and response_format", "local") from error
 

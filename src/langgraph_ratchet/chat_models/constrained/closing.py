@@ -30,7 +30,7 @@ from langgraph_ratchet.chat_models.constrained.nodes import Costs, Node, Reading
 from langgraph_ratchet.chat_models.constrained.vocabulary import Vocabulary
 from langgraph_ratchet.core.errors import BadInputError, GenerationError
 
-_TRIED = 48
+_TRIED = 24
 """Tokens that are tried out one by one where not all of them leave enough room."""
 
 Mask = NDArray[np.bool_]

@@ -12,7 +12,7 @@ from langgraph_ratchet.chat_models.constrained.nodes import Costs, Node, Reading
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NUMBER = re.compile(rb"[-+.0-9eE]+")
-_TRIED, _TRIED_LATER = 6000, 600
+_TRIED, _TRIED_LATER = 6000, 150
 """Places that the search for the shortest text, or later for an end, looks at before it takes any."""
 _KEPT = 300
 """Ends that a leaf remembers."""

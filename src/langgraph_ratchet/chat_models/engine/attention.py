@@ -3,8 +3,11 @@
 Rows with one new token are computed together, block by block; a row whose prompt is read is computed by itself, so that
 nothing is padded.
 
-All is in fp32. Shapes: T tokens, R rows of a block, L layers, Q query heads, K key-value heads, G query heads for each
-of them, D head size, C columns, N new tokens of one row.
+Keys and values have the precision of the weights: in bf16 they are read in half the time. Keys lie transposed, as their
+products in bf16 want them. A prompt's products, whose shapes are never the same, are taken in fp32.
+
+Shapes: T tokens, R rows of a block, L layers, Q query heads, K key-value heads, G query heads for each of them, D head
+size, C columns, N new tokens of one row.
 """
 
 from collections.abc import Sequence
@@ -16,6 +19,8 @@ from torch import Tensor
 from langgraph_ratchet.chat_models.engine.decoder import Decoder
 
 _ROW_STEP = 8
+_COLUMN_STEP = 32
+"""Of products in bf16, for each new shape of which code is compiled."""
 _SCORES = 1 << 20
 """Attention scores of a prompt that are computed at once: more do not fit the caches of a CPU."""
 
@@ -23,16 +28,16 @@ _SCORES = 1 << 20
 class Block:
     """Keys and values of rows of up to `width` tokens, side by side and without gaps."""
 
-    def __init__(self, width: int, shape: tuple[int, int, int]) -> None:
+    def __init__(self, width: int, shape: tuple[int, int, int], dtype: torch.dtype) -> None:
         self.width = width
         self.rows: list[int] = []
         """Numbers of the rows that lie here, in the order in which they do."""
         layers, self._heads, size = shape
         self._size = size
         # Zeros, not empty memory: a masked column still takes part in sums, where a stray NaN would spread.
-        self.keys_LRDC = torch.zeros(layers, 0, size, width)
+        self.keys_LRDC = torch.zeros(layers, 0, size, width, dtype=dtype)
         """Row r's head k stands at r * K + k."""
-        self.values_LRCD = torch.zeros(layers, 0, width, size)
+        self.values_LRCD = torch.zeros(layers, 0, width, size, dtype=dtype)
 
     @property
     def nbytes(self) -> int:
@@ -160,7 +165,10 @@ class Attention:
         return attended_TQD.view(len(queries_TQD), -1)
 
     def _rows(self, block: Block, tokens: slice, positions: Sequence[int]) -> _Together:
-        heads, columns = self._decoder.kv_heads, max(positions) + 1
+        heads = self._decoder.kv_heads
+        columns = max(positions) + 1
+        if block.keys_LRDC.dtype != torch.float32:
+            columns = -(-columns // _COLUMN_STEP) * _COLUMN_STEP
         positions_R = torch.tensor(positions)
         hidden = {window: _hidden(positions_R, columns, window)[:, None] for window in self._windows}
         lines_R = torch.arange(len(positions) * heads)
@@ -182,14 +190,14 @@ class Attention:
     ) -> Tensor:
         count, size = len(rows.lines_R), self._decoder.head_size
         keys_RDC, values_RCD = rows.block.keys_LRDC[layer], rows.block.values_LRCD[layer]
-        place = rows.lines_R, rows.positions_R
-        keys_RDC.transpose(1, 2).index_put_(place, keys.reshape(count, size))
-        values_RCD.index_put_(place, values.reshape(count, size))
-        queries_RGD = queries_RQD.reshape(count, -1, size)
+        place, dtype = (rows.lines_R, rows.positions_R), keys_RDC.dtype
+        keys_RDC.transpose(1, 2).index_put_(place, keys.reshape(count, size).to(dtype))
+        values_RCD.index_put_(place, values.reshape(count, size).to(dtype))
+        queries_RGD = queries_RQD.reshape(count, -1, size).to(dtype)
         scores = torch.bmm(queries_RGD, keys_RDC[:count, :, : rows.columns])
         scores_RQC = scores.view(len(queries_RQD), -1, rows.columns)
         shares_RQC = torch.add(rows.hidden[window], scores_RQC, alpha=self._decoder.scale).softmax(-1)
-        attended = torch.bmm(shares_RQC.view(scores.shape), values_RCD[:count, : rows.columns])
+        attended = torch.bmm(shares_RQC.to(dtype).view(scores.shape), values_RCD[:count, : rows.columns])
         return attended.view(queries_RQD.shape)
 
     def _prompt_attends(
@@ -212,10 +220,10 @@ class Attention:
             columns = start + until
             queries_QND = queries_NQD[first:until].transpose(0, 1)
             queries = queries_QND.reshape(decoder.kv_heads, -1, decoder.head_size)
-            scores = torch.bmm(queries, keys_KDC[..., :columns])
+            scores = torch.bmm(queries, keys_KDC[..., :columns].float())
             scores_QNC = scores.view(decoder.heads, until - first, columns)
             shares_QNC = torch.add(hidden[window], scores_QNC, alpha=decoder.scale).softmax(-1)
-            attended = torch.bmm(shares_QNC.view(scores.shape), values_KCD[:, :columns])
+            attended = torch.bmm(shares_QNC.view(scores.shape), values_KCD[:, :columns].float())
             attended_NQD[first:until] = attended.view(queries_QND.shape).transpose(0, 1)
 
 

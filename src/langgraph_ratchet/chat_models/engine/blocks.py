@@ -16,7 +16,6 @@ from langgraph_ratchet.chat_models.engine.decoder import Decoder
 from langgraph_ratchet.chat_models.engine.saved import Saved
 
 _NARROWEST = 128
-_FP32_BYTES = 4
 _SPARE_BYTES = 64 << 20
 """An empty block is kept for the next rows if it is no larger."""
 
@@ -45,7 +44,7 @@ class Blocks:
     def bytes_for(self, lengths: Sequence[int]) -> int:
         """Memory of rows that grow to `lengths` tokens."""
         layers, heads, size = self.decoder.kv_shape
-        return 2 * layers * heads * size * _FP32_BYTES * sum(map(_width, lengths))
+        return 2 * layers * heads * size * self.decoder.dtype.itemsize * sum(map(_width, lengths))
 
     def open(self, lengths: Sequence[int]) -> None:
         """Makes room for one more token of each row, and adds rows that are about to hold `lengths` tokens."""
@@ -106,7 +105,7 @@ class Blocks:
     def _enter(self, row: int, length: int) -> Block:
         width = _width(length)
         if width not in self._blocks:
-            self._blocks[width] = Block(width, self.decoder.kv_shape)
+            self._blocks[width] = Block(width, self.decoder.kv_shape, self.decoder.dtype)
         block = self._blocks[width]
         block.add(row)
         return block

@@ -19,7 +19,7 @@ from torch.nn.functional import linear, silu
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """Given a layer, its queries [T, Q, D], and new keys and values [T, K, D]; gives what the tokens attend to, [T, QD].
 
-All in fp32, also with weights in bf16: products of single rows in bf16 take several times as long on a CPU.
+All in fp32, also with weights in bf16.
 """
 
 _KNOWN = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
@@ -85,6 +85,7 @@ class Decoder:
         self.head_size = int(attention.head_dim)
         self.kv_shape: tuple[int, int, int] = (config.num_hidden_layers, self.kv_heads, self.head_size)
         self.scale = float(attention.scaling)
+        self.dtype: torch.dtype = model.dtype
         self.windows: tuple[int | None, ...] = tuple(_windows(config))
         """For each layer, how many tokens back it sees, itself included; `None` is all."""
         self._epsilon = float(config.rms_norm_eps)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from langgraph_ratchet.serving.proxy.recording import ExchangeRecorder
     from langgraph_ratchet.serving.start import Place
 
-_MODELS = "pocket, local:PATH, hf:ID (each with @ADAPTER), champion, or provider:model"
+_MODELS = "pocket, local:PATH, hf:ID (each with @ADAPTER), champion, vllm:NAME@URL, or provider:model"
 _TOOLS = "calculator,clock,documents,logic"
 _DEFAULT = Limits()
 _EXTRA = {"anyio", "httpx", "prometheus_client", "starlette", "uvicorn"}
