@@ -50,7 +50,7 @@ format: $(DEV)  ## rewrite the code as ruff wants it, and README's tree as the d
 	@$(BIN)/python scripts/readme_tree.py
 
 bench: $(DEV)  ## every benchmark, one after the other
-	@status=0; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || status=1; done; exit $$status
+	@status=0; for file in $$(grep -l __main__ benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file || status=1; done; exit $$status
 
 pocket: $(DEV)  ## make the pocket model anew: demonstrations, then pre-training (under an hour; goes on where it was stopped)
 	@$(BIN)/python scripts/make_pocket.py $(ARGS)

@@ -171,3 +171,23 @@ def unmerged(model_folder, adapter_folders):
         warnings.simplefilter("ignore", FutureWarning)
         pairs = zip(bases, adapter_folders, strict=True)
         return [bare, *(PeftModel.from_pretrained(base, folder).eval() for base, folder in pairs)]
+
+
+@pytest.fixture(scope="session")
+def model(model_folder):
+    """A chat model over the tiny base, for short replies."""
+    from langgraph_ratchet.chat_models.chat_transformers import ChatTransformers
+
+    return ChatTransformers(model=str(model_folder), device="cpu", max_tokens=24)
+
+
+@pytest.fixture(scope="session")
+def speaker(model_folder):
+    """Makes a model that writes what it is told to."""
+    from tests.chat_models.scripted_engine import ScriptedTransformers
+
+    def make(reply, **fields):
+        settings = {"model": str(model_folder), "device": "cpu", "max_tokens": 200, "policy": lambda prompt: reply}
+        return ScriptedTransformers(**(settings | fields))
+
+    return make

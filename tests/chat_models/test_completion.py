@@ -2,27 +2,7 @@
 
 import asyncio
 
-import pytest
-from tests.chat_models.scripted_engine import ScriptedTransformers
 from tests.chat_models.sums import said, total
-
-from langgraph_ratchet.chat_models.chat_transformers import ChatTransformers
-
-
-@pytest.fixture(scope="module")
-def model(model_folder) -> ChatTransformers:
-    return ChatTransformers(model=str(model_folder), device="cpu", max_tokens=24)
-
-
-@pytest.fixture
-def speaker(model_folder):
-    """A model that writes what it is told to."""
-
-    def make(reply, **fields) -> ScriptedTransformers:
-        settings = {"model": str(model_folder), "device": "cpu", "max_tokens": 200, "policy": lambda prompt: reply}
-        return ScriptedTransformers(**(settings | fields))
-
-    return make
 
 
 def test_a_stream_ends_with_the_adapter_that_it_began_with(model, adapter_folders, tmp_path):

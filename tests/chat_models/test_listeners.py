@@ -2,37 +2,17 @@
 
 import time
 
-import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
-from tests.chat_models.scripted_engine import ScriptedTransformers
 from tests.chat_models.sums import said, total
-
-from langgraph_ratchet.chat_models.chat_transformers import ChatTransformers
 
 
 @tool
 def calculator(expression: str, n: int = 1) -> str:
     """Calculates."""
     return expression
-
-
-@pytest.fixture(scope="module")
-def model(model_folder) -> ChatTransformers:
-    return ChatTransformers(model=str(model_folder), device="cpu", max_tokens=24)
-
-
-@pytest.fixture
-def speaker(model_folder):
-    """A model that writes what it is told to."""
-
-    def make(reply, **fields) -> ScriptedTransformers:
-        settings = {"model": str(model_folder), "device": "cpu", "max_tokens": 200, "policy": lambda prompt: reply}
-        return ScriptedTransformers(**(settings | fields))
-
-    return make
 
 
 def test_callbacks_are_told_of_each_token(model):

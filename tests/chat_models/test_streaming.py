@@ -12,7 +12,6 @@ from langchain_core.tools import tool
 from tests.chat_models.scripted_engine import ScriptedTransformers
 from tests.chat_models.sums import logprobs, said, total
 
-from langgraph_ratchet.chat_models.chat_transformers import ChatTransformers
 from langgraph_ratchet.chat_models.engine import Completion
 from langgraph_ratchet.core.call import Tokens
 
@@ -44,22 +43,6 @@ PIECES = (
 def calculator(expression: str, n: int = 1) -> str:
     """Calculates."""
     return expression
-
-
-@pytest.fixture(scope="module")
-def model(model_folder) -> ChatTransformers:
-    return ChatTransformers(model=str(model_folder), device="cpu", max_tokens=24)
-
-
-@pytest.fixture
-def speaker(model_folder):
-    """A model that writes what it is told to."""
-
-    def make(reply, **fields) -> ScriptedTransformers:
-        settings = {"model": str(model_folder), "device": "cpu", "max_tokens": 200, "policy": lambda prompt: reply}
-        return ScriptedTransformers(**(settings | fields))
-
-    return make
 
 
 def token_by_token(model: ScriptedTransformers, whole: AIMessage, arguments: dict) -> str:

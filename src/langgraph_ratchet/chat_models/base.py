@@ -164,8 +164,8 @@ def base_fingerprint(name: str) -> Fingerprint:
 
 
 @contextmanager
-def _no_bar() -> Iterator[None]:
-    """Keeps transformers' own progress bar off the terminal of whoever is loading."""
+def no_bars() -> Iterator[None]:
+    """Keeps transformers' own progress bars off the terminal of whoever is loading."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -205,7 +205,7 @@ def _load(name: str, path: Path, dtype: str, device: str) -> Base:
     tokenizer = _load_tokenizer(name, path)
     fingerprint = fingerprint_of(path, tokenizer)
     try:
-        with _no_bar():
+        with no_bars():
             model, found = AutoModelForCausalLM.from_pretrained(
                 path,
                 dtype=getattr(torch, dtype),

@@ -44,7 +44,7 @@ class Blocks:
     def bytes_for(self, lengths: Sequence[int]) -> int:
         """Memory of rows that grow to `lengths` tokens."""
         layers, heads, size = self.decoder.kv_shape
-        return 2 * layers * heads * size * self.decoder.dtype.itemsize * sum(map(_width, lengths))
+        return int(2 * layers * heads * size * self.decoder.dtype.itemsize * sum(map(_width, lengths)))
 
     def open(self, lengths: Sequence[int]) -> None:
         """Makes room for one more token of each row, and adds rows that are about to hold `lengths` tokens."""

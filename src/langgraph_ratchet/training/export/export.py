@@ -4,6 +4,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from langgraph_ratchet.chat_models.base import no_bars
 from langgraph_ratchet.core.errors import BadInputError, UnknownNameError
 from langgraph_ratchet.core.ids import file_hash
 from langgraph_ratchet.core.installation import DISTRIBUTION
@@ -15,7 +16,7 @@ from langgraph_ratchet.training.export.merged import write_merged
 from langgraph_ratchet.training.export.modelfile import modelfile
 from langgraph_ratchet.training.export.peft_folder import write_peft
 from langgraph_ratchet.training.export.record import ExportRecord, lineage_of
-from langgraph_ratchet.training.export.source import Source, find_source, no_bars
+from langgraph_ratchet.training.export.source import Source, find_source
 
 FORMATS = {
     "merged": "one model: for transformers, vLLM and most other programs",

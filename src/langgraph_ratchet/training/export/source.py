@@ -169,20 +169,6 @@ def _named_base(adapter: Path) -> str | None:
 
 
 @contextmanager
-def no_bars() -> Iterator[None]:
-    """Keeps transformers' own progress bars off the terminal."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-@contextmanager
 def _told_apart(what: str) -> Iterator[None]:
     """Turns what libraries raise inside into one error that begins with `what`."""
     from safetensors import SafetensorError
