@@ -81,6 +81,14 @@ def in_waves(runs: Sequence[Run]) -> list[Wanted]:
     return order
 
 
+def sample(runs: Sequence[Run], size: int, count: int) -> list[Run]:
+    """Of the batches of `size` calls in the order of arrival, `count` that are evenly spread, as runs of one call."""
+    order = in_waves(runs)
+    starts = range(0, len(order), size)
+    chosen = starts[:: max(1, len(starts) // count)][:count]
+    return [(call,) for start in chosen for call in order[start : start + size]]
+
+
 def tokens_of(runs: Sequence[Run]) -> int:
     """Completion tokens."""
     return sum(call.tokens for run in runs for call in run)

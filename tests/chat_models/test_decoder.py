@@ -162,7 +162,7 @@ def test_bf16_is_close_to_fp32():
         theirs = plain_logprobs(half.model, *sequence)
         off_transformers += [abs(one - other) for one, other in zip(theirs, expected, strict=True)]
     assert sorted(off)[int(0.8 * len(off))] < 0.05
-    assert sum(off) < 1.2 * sum(off_transformers)
+    assert sum(off) < 1.5 * sum(off_transformers)
 
 
 def test_the_bare_base_stays_itself_when_adapters_are_attached_beside_it(model_folder, adapter_folders, unmerged):
