@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from generation_variants import in_parallel
+from generation_variants import asking, in_parallel
 from generation_workloads import CONCURRENT, Run, Wanted
 from torch.profiler import ProfilerActivity, profile
 
@@ -130,7 +130,7 @@ def print_memory(base: Base, runs: Sequence[Run], count: int) -> None:
                 part.append(tuple(Wanted(call.prompt[:20] + mark + call.prompt[20:], call.tokens) for call in run))
                 size += len(run)
                 turn += 1
-            in_parallel(part, CONCURRENT, lambda call: running.submit(Request(call.prompt, call.tokens)).result())
+            in_parallel(part, CONCURRENT, asking(running))
             done += size
             print(f"{done:7} calls  {_resident() >> 20:6} MiB", flush=True)
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -83,16 +83,21 @@ def engine(base: Base, runs: Sequence[Run]) -> None:
     """64 threads, each of which makes the calls of one run in order, and then takes the next run."""
     running = Engine(replace(base))
     try:
-        in_parallel(runs, CONCURRENT, lambda call: _ask(running, call))
+        in_parallel(runs, CONCURRENT, asking(running))
     finally:
         running.close()
 
 
-def _ask(running: Engine, call: Wanted) -> None:
-    assert len(running.submit(Request(call.prompt, call.tokens)).result().ids) == call.tokens
+def asking(running: Engine) -> Callable[[Wanted, str], None]:
+    """Makes a call of a run, and waits for it."""
+
+    def ask(call: Wanted, run: str) -> None:
+        assert len(running.submit(Request(call.prompt, call.tokens, run=run)).result().ids) == call.tokens
+
+    return ask
 
 
-def in_parallel(runs: Sequence[Run], width: int, ask) -> None:
+def in_parallel(runs: Sequence[Run], width: int, ask: Callable[[Wanted, str], None]) -> None:
     """Makes the calls of `width` runs at a time."""
     left = deque(runs)
 
@@ -103,7 +108,7 @@ def in_parallel(runs: Sequence[Run], width: int, ask) -> None:
             except IndexError:
                 return
             for call in run:
-                ask(call)
+                ask(call, str(id(run)))
 
     with ThreadPoolExecutor(width) as pool:
         list(pool.map(work, range(width)))
@@ -118,7 +123,7 @@ class Serve:
 
     def __call__(self, base: Base, runs: Sequence[Run]) -> None:
         """32 clients that each make the calls of one run after the other."""
-        in_parallel(runs, CLIENTS, self._post)
+        in_parallel(runs, CLIENTS, lambda call, run: self._post(call))
 
     def _post(self, call: Wanted) -> None:
         body = {

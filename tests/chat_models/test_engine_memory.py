@@ -193,7 +193,7 @@ engine.submit(Request(prompts[0], 120)).result()  # whatever is made once has be
 taken = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) * 1024
 resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[2]), resource.RLIM_INFINITY))
 futures = [engine.submit(Request(prompt, 120, 1.0, seed=1)) for prompt in prompts]
-print(sum(sum(future.result().ids) for future in futures), engine._batches._limit.allows(24))
+print(sum(sum(future.result().ids) for future in futures), engine._workers[0]._batches._limit.allows(24))
 engine.close()
 """
 

@@ -91,6 +91,7 @@ DOORS = {
             "chat_models.adapters chat_models.base chat_models.engine.attention chat_models.engine.batch "
             "chat_models.engine.blocks chat_models.engine.decoder chat_models.engine.engine chat_models.engine.kv "
             "chat_models.engine.memory chat_models.engine.request chat_models.engine.sampling chat_models.engine.saved "
+            "chat_models.engine.worker "
             "chat_models.text.parse chat_models.text.render",
         ),
         "hub": (

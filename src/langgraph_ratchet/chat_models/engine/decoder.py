@@ -113,9 +113,10 @@ class Decoder:
             longest: above all positions.
             attend: stores new keys and values and computes attention.
         """
-        if longest > self._turns_PD[0].shape[0]:
-            self._turns_PD = self._turns(longest)
-        cos_T1D, sin_T1D = (table_PD[positions_T][:, None] for table_PD in self._turns_PD)
+        turns_PD = self._turns_PD  # taken once: another worker may put others there
+        if longest > turns_PD[0].shape[0]:
+            turns_PD = self._turns_PD = self._turns(longest)
+        cos_T1D, sin_T1D = (table_PD[positions_T][:, None] for table_PD in turns_PD)
         rotated, stored = self.heads + self.kv_heads, self.kv_heads
         x_TE = self._embeddings_VE[ids_T]
         tokens = len(ids_T)

@@ -1,46 +1,51 @@
-"""The engine: one thread that generates for everybody who waits, in batches that rows join and leave.
+"""The engine: generates for everybody who waits, in batches that rows join and leave.
 
-Callers put requests into a queue and wait on a future. Between two tokens the thread answers what has finished, lets
-new rows in, and drops rows that nobody waits for any more. What a row draws depends on its own seed and prompt, never
-on the rows beside it.
+Callers hand in requests and wait on futures. What a row draws depends on its own seed and prompt, never on the rows
+beside it. A small model has a worker for each core, since its matrices are too small to be shared out among cores; a
+large one has a single worker, and torch shares its matrices out.
 """
 
 import atexit
 import threading
 import weakref
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
-from typing import Any, TypeVar
+from concurrent.futures import Future
+from typing import TypeVar
 
 import torch
 
 from langgraph_ratchet.chat_models.adapters import Adapter, Adapters
 from langgraph_ratchet.chat_models.base import Base
-from langgraph_ratchet.chat_models.engine.batches import Batches
-from langgraph_ratchet.chat_models.engine.queue import MAX_WAITING, FairQueue
+from langgraph_ratchet.chat_models.engine.decoder import decoder_of
+from langgraph_ratchet.chat_models.engine.queue import MAX_WAITING
 from langgraph_ratchet.chat_models.engine.request import Completion, Request
-from langgraph_ratchet.chat_models.engine.row import Row
-from langgraph_ratchet.chat_models.engine.sampling import check_options
-from langgraph_ratchet.core.errors import BadInputError, GenerationError
+from langgraph_ratchet.chat_models.engine.worker import Worker
+from langgraph_ratchet.core.errors import BadInputError
 
 T = TypeVar("T")
 
-_WINDOW_S = 0.003
-"""An idle engine waits this long for one more request before it starts."""
+_CORES = torch.get_num_threads()
+"""Asked before workers are set to one: torch tells threads that are started later of the last setting."""
+_MOST_WORKERS = 4
+"""With more, they would wait for Python's lock."""
+_SMALL_BYTES = 64 << 20
+_UNEVEN = 4
+"""A run leaves the worker that knows its earlier calls when another has this many calls fewer."""
+_HOMES = 10_000
 _CLOSE_S = 10.0
 
 
 class Engine:
-    """Generates with one base model and its adapters. The thread starts with the first request.
+    """Generates with one base model and its adapters. Threads start with the first request.
 
     Args:
         base: the base model.
-        adapters: the base with adapters applied; made here if it is not given.
+        adapters: the base with adapters applied; made here if it is not given. With them there is one worker.
         deterministic: whether a row's tokens must not depend on the rows beside it even by rounding (see `Batch`).
         max_waiting: requests that may wait; more are refused.
         kv_bytes: memory that keys and values may take; `None` takes a share of what is free, asked anew as rows join.
+        workers: threads that generate; `None` chooses.
     """
 
     def __init__(
@@ -51,31 +56,36 @@ class Engine:
         deterministic: bool = False,
         max_waiting: int = MAX_WAITING,
         kv_bytes: int | None = None,
+        workers: int | None = None,
     ) -> None:
         self.base = base
-        self._deterministic = deterministic
-        self._adapters = adapters or Adapters(base)
-        self._vocabulary = int(base.model.config.get_text_config().vocab_size)
-        self._changed = threading.Condition()
-        self._queue = FairQueue(max_waiting, f"the model {base.name!r}")
-        self._batches = Batches(
-            base, self._adapters, self._queue, self._changed, deterministic=deterministic, kv_bytes=kv_bytes
-        )
-        self._cancelled = False
-        self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
-        self._thread: threading.Thread | None = None
+        count = 1 if adapters or deterministic else workers or _workers_for(base)
+        self._workers = [
+            Worker(
+                base,
+                adapters or Adapters(base),
+                deterministic=deterministic,
+                max_waiting=-(-max_waiting // count),
+                kv_bytes=kv_bytes if kv_bytes is None else kv_bytes // count,
+                # Deterministic: sums that are split among threads round differently.
+                one_core=deterministic or count > 1,
+            )
+            for _ in range(count)
+        ]
+        self._homes: OrderedDict[str, Worker] = OrderedDict()
+        self._placing = threading.Lock()
         self._closed = False
         _open.add(self)
 
     @property
     def running(self) -> int:
         """Requests that are being generated for; another thread may change it at any time."""
-        return self._batches.rows
+        return sum(worker.running for worker in self._workers)
 
     @property
     def waiting(self) -> int:
         """Requests that wait to be let in; another thread may change it at any time."""
-        return len(self._queue)
+        return sum(worker.waiting for worker in self._workers)
 
     def submit(self, request: Request) -> "Future[Completion]":
         """Queues a request; its future gives the completion. Cancelling the future drops the request.
@@ -92,116 +102,48 @@ class Engine:
                 f"the prompt has {len(request.prompt_ids)} tokens and the context of {self.base.name!r} is "
                 f"{self.base.context}, the reply included: shorten the conversation or use a model with more context"
             )
-        check_options(request, self._vocabulary)
-        row = Row.of(request, self.base.context)
-        with self._changed:
-            self._start()
-            self._queue.put(row)
-            self._changed.notify()
-        # Held weakly: a future that held its row would live on with it until the next collection of cycles.
-        asked = weakref.ref(row)
-        request.future.add_done_callback(lambda future: self._dropped(asked()) if future.cancelled() else None)
+        self._worker_for(request.run).submit(request)
         return request.future
 
     def score(
         self, prompt_ids: Sequence[int], completion_ids: Sequence[int], adapter: Adapter | None = None
     ) -> list[float]:
         """Log-probability of each completion token at temperature 1, from one plain forward pass without a cache."""
-        return self.run(lambda: self._score(tuple(prompt_ids), tuple(completion_ids), adapter))
+        return self._workers[0].score(tuple(prompt_ids), tuple(completion_ids), adapter)
 
     def run(self, job: Callable[[], T]) -> T:
-        """Runs `job` in the engine's thread, between two tokens, and gives its result."""
-        future: Future[T] = Future()
-        with self._changed:
-            self._start()
-            self._jobs.append((job, future))
-            self._changed.notify()
-        return future.result()
+        """Runs `job` in the first worker's thread, between two tokens, and gives its result."""
+        return self._workers[0].run(job)
 
     def close(self) -> None:
-        """Stops the thread after the current token; whoever waits gets `GenerationError`."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_CLOSE_S)
+        """Stops the threads after the current token; whoever waits gets `GenerationError`."""
+        self._closed = True
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.join(_CLOSE_S)
 
-    def _start(self) -> None:
-        """Starts the thread with the first that is asked of it."""
-        if self._closed:
-            raise BadInputError("this engine is closed: make a new one")
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="ratchet-engine", daemon=True)
-            self._thread.start()
+    def _worker_for(self, run: str | None) -> Worker:
+        """The worker that knows the run's earlier calls, or the one with least to do."""
+        if len(self._workers) == 1:
+            return self._workers[0]
+        with self._placing:
+            home = self._homes.pop(run, None) if run is not None else None
+            loads = {worker: worker.running + worker.waiting for worker in self._workers}
+            chosen = min(self._workers, key=loads.__getitem__)
+            if home is not None and loads[home] < loads[chosen] + _UNEVEN:
+                chosen = home
+            if run is not None:
+                self._homes[run] = chosen
+                if len(self._homes) > _HOMES:
+                    self._homes.popitem(last=False)
+            return chosen
 
-    def _dropped(self, row: Row | None) -> None:
-        """Called in the thread that has cancelled a request."""
-        with self._changed:
-            if row is not None and not self._queue.discard(row):
-                self._cancelled = True
 
-    # The rest runs in the engine's thread.
-
-    def _work(self) -> None:
-        if self._deterministic:
-            torch.set_num_threads(1)  # of this thread: sums split among threads round differently
-        with torch.inference_mode():
-            while self._wait():
-                try:
-                    self._turn()
-                except BaseException as error:  # nobody else would tell those who wait
-                    self._fail_all("the engine failed", error)
-        self._fail_all("the engine was closed while this call waited: call again")
-
-    def _wait(self) -> bool:
-        """Waits for something to do; false when the engine is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._jobs or len(self._queue) or self._batches.rows)
-            if not self._batches.rows:
-                # Go on collecting while new ones keep coming.
-                known = 0
-                while not self._closed and not self._jobs and (first := self._queue.first()) is not None:
-                    if not known < len(self._queue) < first.request.max_batch:
-                        break
-                    known = len(self._queue)
-                    self._changed.wait(_WINDOW_S)
-            return not self._closed
-
-    def _turn(self) -> None:
-        while self._jobs:
-            job, future = self._jobs.popleft()
-            _settle(future, job)
-        if self._cancelled:
-            self._cancelled = False
-            self._batches.drop_cancelled()
-        self._batches.turn()
-
-    def _fail_all(self, what: str, error: BaseException | None = None) -> None:
-        """Tells everybody who waits."""
-        self._batches.fail(what, error)
-        with self._changed:
-            rows = self._queue.clear()
-            jobs = list(self._jobs)
-            self._jobs.clear()
-        for row in rows:
-            row.fail(what, error)
-            row.answer()
-        for _, future in jobs:
-            with suppress(InvalidStateError):
-                failure = GenerationError(what)
-                failure.__cause__ = error
-                future.set_exception(failure)
-
-    def _score(
-        self, prompt_ids: tuple[int, ...], completion_ids: tuple[int, ...], adapter: Adapter | None
-    ) -> list[float]:
-        model = self._adapters.select(adapter)
-        ids = torch.tensor([prompt_ids + completion_ids], device=self.base.model.device)
-        logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt_ids) - 1 : -1].float()
-        chosen = ids[0, len(prompt_ids) :, None]
-        scores: list[float] = logits.log_softmax(-1).gather(1, chosen)[:, 0].tolist()
-        return scores
+def _workers_for(base: Base) -> int:
+    if _CORES == 1 or decoder_of(base.model) is None or base.model.get_memory_footprint() > _SMALL_BYTES:
+        return 1
+    return min(int(_CORES), _MOST_WORKERS)
 
 
 _engines: dict[tuple[Base, bool], Engine] = {}
@@ -226,14 +168,3 @@ def _close_all() -> None:
     # A daemon thread that is still inside torch while the interpreter shuts down can crash it.
     for engine in list(_open):
         engine.close()
-
-
-def _settle(future: "Future[T]", job: Callable[[], T]) -> None:
-    try:
-        result = job()
-    except BaseException as error:
-        with suppress(InvalidStateError):
-            future.set_exception(error)
-    else:
-        with suppress(InvalidStateError):
-            future.set_result(result)
