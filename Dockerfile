@@ -1,16 +1,15 @@
-# ratchet serve in a container: CPU torch, an ordinary user, everything that it writes in the volume /data.
+# ratchet serve in a container: an ordinary user, everything that it writes in the volume /data.
 #
-#   docker build -t ratchet .
+#   docker build -t ratchet --build-arg PIP_EXTRA_INDEX_URL=INDEX .
 #   docker run --rm -v ratchet:/data ratchet serve keys add me
 #   docker run -p 8000:8000 -v ratchet:/data ratchet
 
 FROM python:3.11-slim
 
-# The CPU build of torch, in the version that the tests run with: a tenth of the size of the one for CUDA.
-COPY constraints.txt /src/
-RUN grep -E '^torch==' /src/constraints.txt > /src/torch.txt \
-    && pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu --requirement /src/torch.txt
+# With INDEX as PyTorch's index of CPU wheels the image is a tenth of the size; left out, torch comes with CUDA.
+ARG PIP_EXTRA_INDEX_URL=""
 
+COPY constraints.txt /src/
 COPY pyproject.toml README.md LICENSE /src/
 COPY src /src/src
 RUN pip install --no-cache-dir --constraint /src/constraints.txt '/src[local,logic,openai,problems,serve]'
