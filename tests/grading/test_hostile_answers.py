@@ -62,7 +62,7 @@ _CODE = [
 
 
 def _seconds(key: AnswerKey, answer: str) -> float:
-    """Processor time of this thread, which other work does not lengthen, nor does what earlier tests left to collect."""
+    """Processor time of this thread: neither other work nor what earlier tests left to collect lengthens it."""
     gc.disable()
     try:
         started = time.thread_time()
