@@ -1,6 +1,7 @@
 """Runs an application on a socket until it is told to stop, and then lets what runs come to its end."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -141,6 +142,8 @@ class Server(uvicorn.Server):
             self._failure = error
             self._exit()
         else:
+            # What has been loaded stays: to look through it again and again would hold up requests.
+            gc.freeze()
             self._on_ready()
 
     def _begin_drain(self) -> None:
