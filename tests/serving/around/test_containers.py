@@ -130,6 +130,7 @@ def test_files_that_the_page_links_to_exist(page: str) -> None:
 
 
 def test_the_shell_lines_of_the_page_are_whole(page: str) -> None:
-    for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL):
-        for line in block.splitlines():
-            shlex.split(line, comments=True)
+    lines = [line for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
+    assert any(shlex.split(line, comments=True)[:2] == ["ratchet", "serve"] for line in lines)
+    for line in lines:
+        shlex.split(line, comments=True)  # an open quotation mark is a ValueError

@@ -1,5 +1,6 @@
 """Raw text completion: a prompt that is no conversation, gone on with."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class TextPiece:
     whole: TextCompletion | None = None
 
 
-class TextCompletions:
+class TextCompletions(ABC):
     """Completes texts, with the keyword arguments of the chat model's calls."""
 
     def complete(self, prompt: Prompt, **arguments: Any) -> list[TextCompletion]:
@@ -90,8 +91,9 @@ class TextCompletions:
                     for piece in reader.pieces(came):
                         yield piece
 
+    @abstractmethod
     def _text_call(self, prompt: Prompt, given: dict[str, Any]) -> Call:
-        raise NotImplementedError
+        """Makes a call ready that goes on with `prompt`."""
 
 
 def text_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:

@@ -140,7 +140,7 @@ class FreeString(Node):
     maximum: int | None = None
 
     @cached_property
-    def shortest(self) -> bytes:  # type: ignore[override]
+    def shortest(self) -> bytes:  # type: ignore[override]  # a value, whether computed or given
         """Empty, or as many letters as it must have."""
         return b'"' + b"a" * self.minimum + b'"'
 
@@ -181,7 +181,7 @@ class Choice(Node):
     options: tuple[Node, ...]
 
     @cached_property
-    def shortest(self) -> bytes:  # type: ignore[override]
+    def shortest(self) -> bytes:  # type: ignore[override]  # a value, whether computed or given
         """The shortest of all options."""
         return min((option.shortest for option in self.options), key=len)
 
@@ -204,7 +204,7 @@ class Series(Node):
     parts: tuple[Node, ...]
 
     @cached_property
-    def shortest(self) -> bytes:  # type: ignore[override]
+    def shortest(self) -> bytes:  # type: ignore[override]  # a value, whether computed or given
         """All of them at their shortest."""
         return b"".join(part.shortest for part in self.parts)
 

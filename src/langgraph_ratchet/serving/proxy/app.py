@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import StatelessLifespan
 
 from langgraph_ratchet.registry.registry import CHAMPION
 from langgraph_ratchet.serving.openai.errors import ERROR_HANDLERS
@@ -81,7 +82,9 @@ async def _models(completions: Completions, adapters: PushedAdapters, request: R
     return JSONResponse({"object": "list", "data": [*listed, *ours]})
 
 
-def _lifespan(upstream: Upstream, recorder: ExchangeRecorder | None, adapters: PushedAdapters | None):  # type: ignore[no-untyped-def]
+def _lifespan(
+    upstream: Upstream, recorder: ExchangeRecorder | None, adapters: PushedAdapters | None
+) -> StatelessLifespan[Starlette]:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:

@@ -57,7 +57,8 @@ def changed_layers(adapter: Path) -> frozenset[str]:
     from safetensors import safe_open
 
     with safe_open(adapter / WEIGHTS, framework="np") as file:
-        return frozenset(name.partition(".lora_")[0].rpartition(".")[2] for name in file.keys())  # noqa: SIM118
+        names = file.keys()
+    return frozenset(name.partition(".lora_")[0].rpartition(".")[2] for name in names)
 
 
 def vllm_note(configuration: dict[str, object], layers: frozenset[str]) -> str:

@@ -71,7 +71,7 @@ def find_source(name: str | None, registry: Registry, base: str | None) -> Sourc
     """
     try:
         import peft  # noqa: F401  # a clear error before anything is read
-        import torch  # noqa: F401
+        import torch  # noqa: F401  # likewise
         from transformers import AutoTokenizer
 
         from langgraph_ratchet.chat_models.adapters import resolve_adapter
@@ -142,7 +142,8 @@ def _merge(model: Any, adapter: Path) -> Any:
     if config.peft_type != "LORA":
         raise BadInputError(f"{adapter} is of the kind {config.peft_type}; only LORA adapters are merged")
     with safe_open(adapter / WEIGHTS, framework="pt") as file:
-        vocabulary = [name for name in file.keys() if any(layer in name for layer in _VOCABULARY_LAYERS)]  # noqa: SIM118
+        names = file.keys()
+    vocabulary = [name for name in names if any(layer in name for layer in _VOCABULARY_LAYERS)]
     if vocabulary and model.config.tie_word_embeddings:
         raise BadInputError(
             f"{adapter} changes {vocabulary[0]}, and in this base embedding and output share one matrix: merged, a "
