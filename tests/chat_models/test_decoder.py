@@ -125,7 +125,7 @@ def test_other_models_run_by_their_own_forward_pass(shape):
 def test_a_long_prompt_is_read_in_parts(monkeypatch):
     from langgraph_ratchet.chat_models.engine import attention
 
-    monkeypatch.setattr(attention, "_SCORES", 4 * 500 * 64)
+    monkeypatch.setattr(attention, "_SCORES", 500 * 64)
     model = make_model("mistral_slides")
     draw = random.Random(5)
     row = Row.of(Request(tuple(draw.randrange(5, 260) for _ in range(700)), 12, 1.0, seed=1), 1024)

@@ -82,8 +82,8 @@ def test_another_adapter_has_its_own(model_folder, adapter_folders):
 
 def saved_of(ids: tuple[int, ...]) -> Saved:
     """Stands for the keys and values of `ids`: the ids themselves."""
-    keys = torch.tensor(ids, dtype=torch.float32)
-    return Saved(keys[None], keys[None].clone(), (1, 1))
+    keys = torch.tensor(ids, dtype=torch.float32)[None, None, :, None]
+    return Saved(keys, keys.clone())
 
 
 def test_the_longest_known_beginning_is_found_whatever_was_added_and_dropped():
@@ -95,7 +95,7 @@ def test_the_longest_known_beginning_is_found_whatever_was_added_and_dropped():
         for _ in range(400):
             ids = tuple(draw.randrange(3) for _ in range(draw.randint(1, 12)))
             stretches, known = prefixes.longest(ids)
-            held = [int(key) for stretch in stretches for key in stretch.keys[0]]
+            held = [int(key) for stretch in stretches for key in stretch.keys.flatten()]
             best = max((common(ids[:-1], other) for other in added), default=0)
             assert tuple(held) == ids[:known]
             assert known == best if limit > 400 else known <= best

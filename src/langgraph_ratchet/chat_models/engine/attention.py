@@ -3,8 +3,7 @@
 Rows with one new token are computed together, block by block; a row whose prompt is read is computed by itself, so that
 nothing is padded.
 
-Keys and values have the precision of the weights: in bf16 they are read in half the time. Keys lie transposed, as their
-products in bf16 want them. A prompt's products, whose shapes are never the same, are taken in fp32.
+Keys and values have the precision of the weights: in bf16 they are read in half the time.
 
 Shapes: T tokens, R rows of a block, L layers, Q query heads, K key-value heads, G query heads for each of them, D head
 size, C columns, N new tokens of one row.
@@ -12,9 +11,11 @@ size, C columns, N new tokens of one row.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from langgraph_ratchet.chat_models.engine.decoder import Decoder
 
@@ -33,27 +34,27 @@ class Block:
         self.rows: list[int] = []
         """Numbers of the rows that lie here, in the order in which they do."""
         layers, self._heads, size = shape
-        self._size = size
         # Zeros, not empty memory: a masked column still takes part in sums, where a stray NaN would spread.
-        self.keys_LRDC = torch.zeros(layers, 0, size, width, dtype=dtype)
+        self.keys_LRCD = torch.zeros(layers, 0, width, size, dtype=dtype)
         """Row r's head k stands at r * K + k."""
         self.values_LRCD = torch.zeros(layers, 0, width, size, dtype=dtype)
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
-        return int(self.keys_LRDC.nbytes + self.values_LRCD.nbytes)
+        return int(self.keys_LRCD.nbytes + self.values_LRCD.nbytes)
 
     def of(self, row: int) -> tuple[Tensor, Tensor]:
-        """Views of a row's keys [L, K, D, C] and values [L, K, C, D]."""
+        """Views of a row's keys and values [L, K, C, D]."""
         return self._at(self.rows.index(row))
 
     def add(self, row: int) -> None:
         """Makes room for a row behind the others."""
-        capacity, needed = self.keys_LRDC.shape[1], (len(self.rows) + 1) * self._heads
+        capacity, needed = self.keys_LRCD.shape[1], (len(self.rows) + 1) * self._heads
         if needed > capacity:
-            more = max(_ROW_STEP, len(self.rows) // 4) * self._heads
-            self.keys_LRDC = _longer(self.keys_LRDC, more)
+            # Twice the rows: memory that is touched for the first time costs more than what is then done with it.
+            more = max(_ROW_STEP, len(self.rows)) * self._heads
+            self.keys_LRCD = _longer(self.keys_LRCD, more)
             self.values_LRCD = _longer(self.values_LRCD, more)
         self.rows.append(row)
 
@@ -62,26 +63,23 @@ class Block:
         gap, last = self.rows.index(row), self.rows.pop()
         if last != row:
             self.rows[gap] = last
-            (keys, values), (last_keys, last_values) = self._at(gap), self._at(len(self.rows))
-            keys[..., :last_length].copy_(last_keys[..., :last_length])
-            values[..., :last_length, :].copy_(last_values[..., :last_length, :])
+            for filled, moved in zip(self._at(gap), self._at(len(self.rows)), strict=True):
+                filled[:, :, :last_length].copy_(moved[:, :, :last_length])
 
     def _at(self, index: int) -> tuple[Tensor, Tensor]:
         lines = slice(index * self._heads, (index + 1) * self._heads)
-        return self.keys_LRDC[:, lines], self.values_LRCD[:, lines]
+        return self.keys_LRCD[:, lines], self.values_LRCD[:, lines]
 
 
 @dataclass
 class _Together:
     """The rows of a block that have one new token each."""
 
-    block: Block
     tokens: slice
     """Their places among all tokens."""
+    lines: int
+    """Lines of the block that they take: its first ones."""
     columns: int
-    lines_R: Tensor
-    """Line of each row and key head in the block."""
-    positions_R: Tensor
     hidden: dict[int | None, Tensor]
     """For each window, what is added to the scores [R, 1, C]: 0, or minus infinity where a column is not seen."""
 
@@ -90,12 +88,25 @@ class _Together:
 class _Prompt:
     """A row whose prompt is read."""
 
-    block: Block
     tokens: slice
     lines: slice
     start: int
+    """Tokens that the row held before."""
     parts: list[tuple[int, int, dict[int | None, Tensor]]]
     """Parts of the new tokens, and for each window what is added to their scores [N, C]."""
+
+
+@dataclass
+class _Part:
+    """The rows of one block."""
+
+    block: Block
+    tokens: slice
+    """Places of their new tokens among all."""
+    place: tuple[Tensor, Tensor]
+    """Lines [T, K] and columns [T, 1] where the tokens are stored."""
+    together: _Together | None
+    prompts: list[_Prompt]
 
 
 class Attention:
@@ -122,25 +133,26 @@ class Attention:
         ids: list[int] = []
         positions: list[int] = []
         last = [0] * len(tokens)
-        self._together: list[_Together] = []
-        self._prompts: list[_Prompt] = []
+        self._parts: list[_Part] = []
         for block in blocks:
-            rows = [row for row in block.rows if row < old]
             first = len(ids)
-            for row in rows:
-                last[row] = len(ids)
-                ids += tokens[row]
-                positions.append(lengths[row])
-            if rows:
-                self._together.append(self._rows(block, slice(first, len(ids)), positions[first:]))
-        for block in blocks:
-            for index, row in enumerate(block.rows):
+            lines: list[int] = []
+            prompts: list[_Prompt] = []
+            for line, row in enumerate(block.rows):
+                new, start, at = tokens[row], lengths[row], len(ids)
+                ids += new
+                positions += range(start, start + len(new))
+                lines += repeat(line, len(new))
+                last[row] = len(ids) - 1
                 if row >= old:
-                    start, first = lengths[row], len(ids)
-                    ids += tokens[row]
-                    positions += range(start, start + len(tokens[row]))
-                    last[row] = len(ids) - 1
-                    self._prompts.append(self._prompt(block, index, slice(first, len(ids)), start))
+                    prompts.append(self._prompt(line, slice(at, len(ids)), start))
+            here = slice(first, len(ids))
+            count = len(block.rows) - len(prompts)
+            together = self._rows(slice(first, first + count), positions[first : first + count]) if count else None
+            heads = decoder.kv_heads
+            lines_TK = torch.tensor(lines)[:, None] * heads + torch.arange(heads)
+            place = lines_TK, torch.tensor(positions[first:])[:, None]
+            self._parts.append(_Part(block, here, place, together, prompts))
         self.ids_T = torch.tensor(ids)
         self.positions_T = torch.tensor(positions)
         self.last_R = torch.tensor(last)
@@ -150,81 +162,81 @@ class Attention:
 
     def __call__(self, layer: int, queries_TQD: Tensor, keys_TKD: Tensor, values_TKD: Tensor) -> Tensor:
         """Stores the new keys and values of a layer; gives what each token attends to [T, QD]."""
-        window = self._decoder.windows[layer]
-        if len(self._together) == 1 and not self._prompts:
-            attended_RQD = self._rows_attend(self._together[0], layer, window, queries_TQD, keys_TKD, values_TKD)
-            return attended_RQD.reshape(len(queries_TQD), -1)
-        attended_TQD = torch.empty(queries_TQD.shape)
-        for rows in self._together:
-            at = rows.tokens
-            attended_TQD[at] = self._rows_attend(rows, layer, window, queries_TQD[at], keys_TKD[at], values_TKD[at])
-        for prompt in self._prompts:
-            at = prompt.tokens
-            own = queries_TQD[at], keys_TKD[at], values_TKD[at], attended_TQD[at]
-            self._prompt_attends(prompt, layer, window, *own)
+        window, dtype = self._decoder.windows[layer], self._decoder.dtype
+        queries_TQD, keys_TKD, values_TKD = queries_TQD.to(dtype), keys_TKD.to(dtype), values_TKD.to(dtype)
+        attended_TQD = torch.empty(queries_TQD.shape, dtype=dtype)
+        for part in self._parts:
+            keys_RCD, values_RCD = part.block.keys_LRCD[layer], part.block.values_LRCD[layer]
+            keys_RCD.index_put_(part.place, keys_TKD[part.tokens])
+            values_RCD.index_put_(part.place, values_TKD[part.tokens])
+            if part.together is not None:
+                at = part.together.tokens
+                self._rows_attend(part.together, window, queries_TQD[at], keys_RCD, values_RCD, attended_TQD[at])
+            for prompt in part.prompts:
+                at, lines = prompt.tokens, prompt.lines
+                own = queries_TQD[at], keys_RCD[lines], values_RCD[lines], attended_TQD[at]
+                self._prompt_attends(prompt, window, *own)
         return attended_TQD.view(len(queries_TQD), -1)
 
-    def _rows(self, block: Block, tokens: slice, positions: Sequence[int]) -> _Together:
-        heads = self._decoder.kv_heads
+    def _rows(self, tokens: slice, positions: Sequence[int]) -> _Together:
         columns = max(positions) + 1
-        if block.keys_LRDC.dtype != torch.float32:
+        if self._decoder.dtype != torch.float32:
             columns = -(-columns // _COLUMN_STEP) * _COLUMN_STEP
         positions_R = torch.tensor(positions)
         hidden = {window: _hidden(positions_R, columns, window)[:, None] for window in self._windows}
-        lines_R = torch.arange(len(positions) * heads)
-        return _Together(block, tokens, columns, lines_R, positions_R.repeat_interleave(heads), hidden)
+        return _Together(tokens, len(positions) * self._decoder.kv_heads, columns, hidden)
 
-    def _prompt(self, block: Block, index: int, tokens: slice, start: int) -> _Prompt:
+    def _prompt(self, line: int, tokens: slice, start: int) -> _Prompt:
         heads, end = self._decoder.kv_heads, start + tokens.stop - tokens.start
-        step = max(1, _SCORES // (self._decoder.heads * end))
+        step = max(1, _SCORES // end)
         parts = []
         for first in range(start, end, step):
             until = min(first + step, end)
             positions_N = torch.arange(first, until)
-            hidden = {window: _hidden(positions_N, until, window) for window in self._windows}
+            hidden = {window: _hidden(positions_N, until, window).to(self._decoder.dtype) for window in self._windows}
             parts.append((first - start, until - start, hidden))
-        return _Prompt(block, tokens, slice(index * heads, (index + 1) * heads), start, parts)
+        return _Prompt(tokens, slice(line * heads, (line + 1) * heads), start, parts)
 
     def _rows_attend(
-        self, rows: _Together, layer: int, window: int | None, queries_RQD: Tensor, keys: Tensor, values: Tensor
-    ) -> Tensor:
-        count, size = len(rows.lines_R), self._decoder.head_size
-        keys_RDC, values_RCD = rows.block.keys_LRDC[layer], rows.block.values_LRCD[layer]
-        place, dtype = (rows.lines_R, rows.positions_R), keys_RDC.dtype
-        keys_RDC.transpose(1, 2).index_put_(place, keys.reshape(count, size).to(dtype))
-        values_RCD.index_put_(place, values.reshape(count, size).to(dtype))
-        queries_RGD = queries_RQD.reshape(count, -1, size).to(dtype)
-        scores = torch.bmm(queries_RGD, keys_RDC[:count, :, : rows.columns])
-        scores_RQC = scores.view(len(queries_RQD), -1, rows.columns)
+        self,
+        rows: _Together,
+        window: int | None,
+        queries_RQD: Tensor,
+        keys_RCD: Tensor,
+        values_RCD: Tensor,
+        attended_RQD: Tensor,
+    ) -> None:
+        size, columns = self._decoder.head_size, rows.columns
+        keys, values = keys_RCD[: rows.lines, :columns], values_RCD[: rows.lines, :columns]
+        if attended_RQD.shape[1] == self._decoder.kv_heads:
+            # Matrices times vectors take half the time of vectors times transposed matrices.
+            scores = torch.bmm(keys, queries_RQD.reshape(rows.lines, size, 1))
+        else:
+            scores = torch.bmm(queries_RQD.reshape(rows.lines, -1, size), keys.transpose(1, 2))
+        scores_RQC = scores.view(len(queries_RQD), -1, columns)
         shares_RQC = torch.add(rows.hidden[window], scores_RQC, alpha=self._decoder.scale).softmax(-1)
-        attended = torch.bmm(shares_RQC.to(dtype).view(scores.shape), values_RCD[:count, : rows.columns])
-        return attended.view(queries_RQD.shape)
+        attended = torch.bmm(shares_RQC.to(keys.dtype).view(rows.lines, -1, columns), values)
+        attended_RQD.copy_(attended.view(attended_RQD.shape))
 
     def _prompt_attends(
         self,
         prompt: _Prompt,
-        layer: int,
         window: int | None,
         queries_NQD: Tensor,
-        keys_NKD: Tensor,
-        values_NKD: Tensor,
+        keys_KCD: Tensor,
+        values_KCD: Tensor,
         attended_NQD: Tensor,
     ) -> None:
-        decoder, start = self._decoder, prompt.start
-        keys_KDC = prompt.block.keys_LRDC[layer, prompt.lines]
-        values_KCD = prompt.block.values_LRCD[layer, prompt.lines]
-        end = start + len(keys_NKD)
-        keys_KDC[..., start:end].copy_(keys_NKD.permute(1, 2, 0))
-        values_KCD[:, start:end].copy_(values_NKD.transpose(0, 1))
+        heads, size = self._decoder.kv_heads, self._decoder.head_size
+        queries_KGND = queries_NQD.view(len(queries_NQD), heads, -1, size).permute(1, 2, 0, 3)
+        attended_KGND = attended_NQD.view(len(queries_NQD), heads, -1, size).permute(1, 2, 0, 3)
         for first, until, hidden in prompt.parts:
-            columns = start + until
-            queries_QND = queries_NQD[first:until].transpose(0, 1)
-            queries = queries_QND.reshape(decoder.kv_heads, -1, decoder.head_size)
-            scores = torch.bmm(queries, keys_KDC[..., :columns].float())
-            scores_QNC = scores.view(decoder.heads, until - first, columns)
-            shares_QNC = torch.add(hidden[window], scores_QNC, alpha=decoder.scale).softmax(-1)
-            attended = torch.bmm(shares_QNC.view(scores.shape), values_KCD[:, :columns].float())
-            attended_NQD[first:until] = attended.view(queries_QND.shape).transpose(0, 1)
+            columns = prompt.start + until
+            keys = keys_KCD[:, None, :columns].expand(-1, queries_KGND.shape[1], -1, -1)
+            values = values_KCD[:, None, :columns].expand(-1, queries_KGND.shape[1], -1, -1)
+            attended_KGND[:, :, first:until] = scaled_dot_product_attention(
+                queries_KGND[:, :, first:until], keys, values, hidden[window], scale=self._decoder.scale
+            )
 
 
 def _longer(block: Tensor, more: int) -> Tensor:

@@ -75,15 +75,15 @@ class Blocks:
     def read(self, row: int, start: int, end: int) -> Saved:
         """A copy of a row's tokens from `start` to `end`."""
         keys, values = self._places[row].of(row)
-        return Saved(keys[..., start:end].clone(), values[..., start:end, :].clone(), (3, 2))
+        return Saved(keys[:, :, start:end].clone(), values[:, :, start:end].clone())
 
     def write(self, row: int, saved: Saved) -> None:
         """Puts tokens behind those that a row holds."""
         keys, values = self._places[row].of(row)
         start = self._lengths[row]
         self._lengths[row] = end = start + len(saved)
-        keys[..., start:end].copy_(saved.keys)
-        values[..., start:end, :].copy_(saved.values)
+        keys[:, :, start:end].copy_(saved.keys)
+        values[:, :, start:end].copy_(saved.values)
 
     def forward(self, model: nn.Module, tokens: Sequence[Sequence[int]], old: int) -> Tensor:
         """Runs the decoder over new tokens of all rows.
@@ -122,8 +122,8 @@ class Blocks:
         keys, values = self._places[row].of(row)
         wider = self._enter(row, length + 1)
         wide_keys, wide_values = wider.of(row)
-        wide_keys[..., :length].copy_(keys[..., :length])
-        wide_values[..., :length, :].copy_(values[..., :length, :])
+        wide_keys[:, :, :length].copy_(keys[:, :, :length])
+        wide_values[:, :, :length].copy_(values[:, :, :length])
         self._leave(row)
         self._places[row] = wider
 

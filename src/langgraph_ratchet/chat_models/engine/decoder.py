@@ -19,7 +19,7 @@ from torch.nn.functional import linear, silu
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """Given a layer, its queries [T, Q, D], and new keys and values [T, K, D]; gives what the tokens attend to, [T, QD].
 
-All in fp32, also with weights in bf16.
+The result has the precision of the weights.
 """
 
 _KNOWN = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
@@ -88,7 +88,7 @@ class Decoder:
         self.dtype: torch.dtype = model.dtype
         self.windows: tuple[int | None, ...] = tuple(_windows(config))
         """For each layer, how many tokens back it sees, itself included; `None` is all."""
-        self._epsilon = float(config.rms_norm_eps)
+        self._epsilon = torch.tensor(float(config.rms_norm_eps))
         fused = model.get_memory_footprint() <= _FUSED_BYTES
         self._layers = [_layer(layer, self.heads, self.kv_heads, fused=fused) for layer in inner.layers]
         self._embeddings_VE = inner.embed_tokens.weight.detach()
@@ -124,8 +124,8 @@ class Decoder:
             qkv = layer.qkv(_norm(x_TE, layer.norm_E, self._epsilon))
             qkv_THD = qkv.view(tokens, rotated + stored, self.head_size)
             turned_THD = self._rotate(qkv_THD[:, :rotated], layer.head_norm_HD, cos_T1D, sin_T1D)
-            keys, values = turned_THD[:, self.heads :], qkv_THD[:, rotated:].float()
-            attended = attend(index, turned_THD[:, : self.heads], keys, values).to(x_TE.dtype)
+            keys, values = turned_THD[:, self.heads :], qkv_THD[:, rotated:]
+            attended = attend(index, turned_THD[:, : self.heads], keys, values)
             if index == len(self._layers) - 1:
                 x_TE, attended = x_TE[last_R], attended[last_R]  # nothing looks at the others any more
             layer.output.add_to(x_TE, attended)
@@ -152,11 +152,10 @@ class Decoder:
         return cos[0], sin[0]
 
 
-def _norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+def _norm(x: Tensor, weight: Tensor, epsilon: Tensor) -> Tensor:
     """`x` over the root of its mean square along the last axis: `rms_norm` takes twice as long on a CPU."""
-    size = x.shape[-1]
-    scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    scale = scale.square_().mul_(1 / size).add_(epsilon).rsqrt_()
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    scale = torch.addcmul(epsilon, length, length, value=1 / x.shape[-1]).rsqrt_()
     return torch.mul(x, scale).to(x.dtype).mul_(weight)
 
 

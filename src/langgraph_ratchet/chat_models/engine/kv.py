@@ -115,7 +115,7 @@ class KeyValues(Cache):  # type: ignore[misc]  # transformers is not followed
     def read(self, row: int, start: int, end: int) -> Saved:
         """A copy of a row's tokens from `start` to `end`."""
         keys, values = (self._block[:, which, row, :, start:end].clone() for which in (0, 1))
-        return Saved(keys, values, (2, 2))
+        return Saved(keys, values)
 
     def write(self, row: int, saved: Saved) -> None:
         """Puts tokens behind those that a row holds."""

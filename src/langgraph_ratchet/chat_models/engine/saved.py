@@ -1,4 +1,7 @@
-"""Keys and values of a stretch of tokens, taken out of a row so that other rows can begin with them."""
+"""Keys and values of a stretch of tokens, taken out of a row so that other rows can begin with them.
+
+Shapes: L layers, K key-value heads, C tokens, D head size.
+"""
 
 from dataclasses import dataclass
 
@@ -7,15 +10,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Saved:
-    """Keys and values of consecutive tokens of one row, in all layers; the memory is its own."""
+    """Keys and values [L, K, C, D] of consecutive tokens of one row; the memory is its own."""
 
     keys: Tensor
     values: Tensor
-    axes: tuple[int, int]
-    """The axis of the tokens, of keys and of values."""
 
     def __len__(self) -> int:
-        return int(self.keys.shape[self.axes[0]])
+        return int(self.keys.shape[2])
 
     @property
     def nbytes(self) -> int:
@@ -24,9 +25,8 @@ class Saved:
 
     def part(self, start: int, end: int) -> "Saved":
         """A view of the tokens from `start` to `end`."""
-        keys = self.keys.narrow(self.axes[0], start, end - start)
-        return Saved(keys, self.values.narrow(self.axes[1], start, end - start), self.axes)
+        return Saved(self.keys[:, :, start:end], self.values[:, :, start:end])
 
     def copy(self) -> "Saved":
         """The same with memory of its own."""
-        return Saved(self.keys.clone(), self.values.clone(), self.axes)
+        return Saved(self.keys.clone(), self.values.clone())
