@@ -20,6 +20,9 @@ from langgraph_ratchet.chat_models.scripted import PolicyChatModel
 from langgraph_ratchet.serving.app import create_app
 from langgraph_ratchet.serving.catalogue import Catalogue
 
+# The same suite runs fast in tests/chat_models/test_standard.py, and the server's own tests beside this one.
+pytestmark = pytest.mark.slow
+
 ABILITIES = {
     "test_tool_calling",
     "test_tool_calling_async",

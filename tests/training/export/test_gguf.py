@@ -36,7 +36,7 @@ def read_back(folder: Path) -> Any:
 
 
 @pytest.mark.parametrize("adapted", [True, False])
-@pytest.mark.parametrize("shape", ["pocket", "llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("shape", [pytest.param("pocket", marks=pytest.mark.slow), "llama", "qwen2", "qwen3"])
 def test_logits_read_back_equal_those_of_base_and_adapter(
     shape: str,
     adapted: bool,
