@@ -16,11 +16,12 @@ PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
 
 # A stamp is newer than what it was installed from, so that a second call does nothing.
 MADE := $(VENV)/.made
+MCP_SERVERS := $(VENV)/mcp-servers
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: demo studio test test-slow lint format bench pocket constraints help
+.PHONY: demo studio test test-slow lint format bench mcp-servers pocket constraints help
 
 demo: $(DEMO)  ## the whole loop on the pocket model, in minutes: no key, no GPU (ARGS=--json for one JSON object)
 	@$(BIN)/ratchet demo $(ARGS)
@@ -32,7 +33,7 @@ studio: $(DEV)  ## the graphs in LangGraph Studio: a server on loopback that nee
 test: $(DEV)  ## the tests, slow ones left out
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-slow: $(DEV)  ## the slow tests only
+test-slow: $(DEV) mcp-servers  ## the slow tests only
 	@$(BIN)/python -m pytest $(PARALLEL) -m slow $(ARGS) || { status=$$?; test $$status -eq 5 && echo "no slow tests"; }
 
 lint: $(DEV)  ## ruff, mypy --strict on src, import contracts, README's tree
@@ -51,6 +52,8 @@ format: $(DEV)  ## rewrite the code as ruff wants it, and README's tree as the d
 
 bench: $(DEV)  ## every benchmark, one after the other
 	@status=0; for file in $$(grep -l __main__ benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file || status=1; done; exit $$status
+
+mcp-servers: $(MCP_SERVERS)/.installed  ## the published MCP servers that slow tests talk to, from npm and PyPI
 
 pocket: $(DEV)  ## make the pocket model anew: demonstrations, then pre-training (under an hour; goes on where it was stopped)
 	@$(BIN)/python scripts/make_pocket.py $(ARGS)
@@ -83,3 +86,8 @@ $(DEV): pyproject.toml constraints.txt | $(MADE)
 	@$(INSTALL) --editable '.[dev]'
 	@echo "Installed." >&2
 	@touch $(DEMO) $@
+
+# Without them the tests say what was not verified.
+$(MCP_SERVERS)/.installed: scripts/mcp_servers.sh | $(MADE)
+	@echo "Installing the MCP servers that slow tests talk to (once, under a minute) ..." >&2
+	@bash scripts/mcp_servers.sh $(MCP_SERVERS) $(PYTHON) && touch $@ || echo "They could not be installed." >&2

@@ -27,8 +27,11 @@ for name in (
     "LANGSMITH_API_KEY",
     "MODEL_SAVE_PATH",
     "OPENAI_API_KEY",
+    "RATCHET_ALLOW",
     "RATCHET_MODEL",
     "RATCHET_PROMOTION",
+    "RATCHET_TOOLS",
+    "TAVILY_API_KEY",
     "TRAINING_DATA_PATH",
 ):
     os.environ.pop(name, None)

@@ -79,6 +79,7 @@ def solve(store: TraceStore) -> Callable[..., str]:
                 store=options.get("store", store),
                 terminal=terminal,
                 stream=options.get("stream", not as_json),
+                allow=options.get("allow", ()),
             )
 
     return run

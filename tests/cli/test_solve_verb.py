@@ -92,7 +92,9 @@ def test_json_is_one_object_whatever_else_is_printed(solve: Solve, store: TraceS
         return text.upper()
 
     call = AIMessage("", tool_calls=[{"name": "loud", "args": {"text": "größe"}, "id": "1"}])
-    solve("1. Shout.", "direct", call, "Done.", "GRÖSSE", "yes", tools=[loud], as_json=True, stream=True)
+    solve(
+        "1. Shout.", "direct", call, "Done.", "GRÖSSE", "yes", tools=[loud], allow=["loud"], as_json=True, stream=True
+    )
     captured = capsys.readouterr()
     result = json.loads(captured.out)
     (trace,) = store.traces(limit=None)

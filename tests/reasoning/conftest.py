@@ -137,3 +137,8 @@ def content_of(trace: Trace) -> dict[str, Any]:
 @pytest.fixture(name="content_of")
 def _content_of() -> Callable[[Trace], dict[str, Any]]:
     return content_of
+
+
+@pytest.fixture(name="node_of")
+def _node_of() -> Callable[[Sequence[BaseMessage]], str]:
+    return _node

@@ -147,7 +147,7 @@ def test_a_tool_may_ask_a_person(lines: Any, tool_call: Any, store: TraceStore) 
         return f"They said {interrupt(question)}."
 
     model = ScriptedChatModel.of(*lines(act=[tool_call("confirm", question="Sure?"), "The result is 78."]))
-    reasoner = create_reasoner(model, [confirm], store=store).compile(checkpointer=InMemorySaver())
+    reasoner = create_reasoner(model, [confirm], store=store, allow=["confirm"]).compile(checkpointer=InMemorySaver())
     waiting = reasoner.invoke(GIVEN, THREAD)
     assert waiting["__interrupt__"][0].value == "Sure?"
     out = reasoner.invoke(Command(resume="yes"), THREAD)

@@ -15,6 +15,7 @@ from langgraph_ratchet.reasoning.budgets import Budgets
 from langgraph_ratchet.reasoning.context import Context
 from langgraph_ratchet.reasoning.graph import create_reasoner
 from langgraph_ratchet.tools import get_tools
+from langgraph_ratchet.tools.spec import declare
 from langgraph_ratchet.traces.store import TraceStore
 
 EDGES = {
@@ -24,6 +25,7 @@ EDGES = {
     ("plan", "select_strategy"),
     ("select_strategy", "act"),
     ("act", "tools"),
+    ("tools", "tools"),
     ("tools", "act"),
     ("act", "synthesize"),
     ("synthesize", "self_check"),
@@ -200,7 +202,7 @@ def test_it_is_a_tool(adding: Any, lines: Any, store: TraceStore) -> None:
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 def test_a_reasoner_can_use_a_reasoner(adding: Any, reason: Any, lines: Any, tool_call: Any, store: TraceStore) -> None:
-    tool = adding.as_tool(name="reasoner", description="Reasons.", arg_types={"question": str})
+    tool = declare(adding.as_tool(name="reasoner", description="Reasons.", arg_types={"question": str}), effects=())
     ran = reason(lines(act=[tool_call("reasoner", question="What is 45 + 33?"), "The result is 78."]), tools=[tool])
     assert ran.trace.outcome == Outcome.ANSWERED
     assert "'answer': '78'" in ran.trace.steps[0].output

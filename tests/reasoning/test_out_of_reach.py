@@ -96,7 +96,7 @@ def test_attachments_are_given_to_no_other_tool(reason: Any, lines: Any, tool_ca
         return attachments
 
     question = {"text": "Who?", "attachments": [{"name": "staff.txt", "text": "secret"}]}
-    ran = reason(lines(act=[tool_call("peek", query="a"), "Done."]), question=question, tools=[peek])
+    ran = reason(lines(act=[tool_call("peek", query="a"), "Done."]), question=question, tools=[peek], allow=["peek"])
     assert ran.trace.steps[0].output == "none"
 
 

@@ -15,7 +15,7 @@ from langgraph_ratchet.core.trace import Outcome
 from langgraph_ratchet.reasoning.budgets import UNTIMED, Budgets
 from langgraph_ratchet.reasoning.graph import create_reasoner
 from langgraph_ratchet.tools import get_tools
-from langgraph_ratchet.tools.spec import ToolSpec
+from langgraph_ratchet.tools.spec import ToolSpec, declare
 from langgraph_ratchet.traces.store import TraceStore
 
 ASKING = {"plan": 0, "select_strategy": 1, "act": 2, "synthesize": 4, "self_check": 5}
@@ -44,14 +44,18 @@ def test_a_model_that_raises_ends_the_run_where_it_was(node: str, reason: Any, l
     assert ran.out["messages"][-1].text == f"No answer (model_failed): {ran.trace.error}"
 
 
-def broken(expression: str) -> str:
+def _broken(expression: str) -> str:
     """Calculates."""
     raise ZeroDivisionError("not \ud800 today")
 
 
-def huge(expression: str) -> str:
+def _huge(expression: str) -> str:
     """Calculates."""
     return "9" * 10_000_000
+
+
+broken = declare(StructuredTool.from_function(_broken, name="broken"), effects=())
+huge = declare(StructuredTool.from_function(_huge, name="huge"), effects=())
 
 
 def hanging(release: threading.Event) -> BaseTool:
@@ -224,6 +228,22 @@ def test_time_runs_out_between_calls(
     trace = store.trace(reasoner.invoke({"question": "What is 1 + 2?"})["trace_id"])
     assert trace.outcome == outcome
     assert len(trace.calls) == calls
+
+
+def test_the_time_of_a_node_that_asks_twice_is_counted_once(
+    adder: Any, store: TraceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, clock = [0.0], time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + late[0])
+
+    def slow(messages: Any, kwargs: Any) -> AIMessage:
+        late[0] += 100
+        return AIMessage("") if late[0] == 100 else adder(messages, kwargs)
+
+    model, budgets = PolicyChatModel(policy=slow), Budgets(seconds=250)
+    reasoner = create_reasoner(model, get_tools("calculator"), store=store, budgets=budgets).compile()
+    trace = store.trace(reasoner.invoke({"question": "What is 1 + 2?"})["trace_id"])
+    assert [call.node for call in trace.calls] == ["plan", "plan", "select_strategy"]
 
 
 def test_steps_that_were_taken_before_a_limit_are_kept(reason: Any, lines: Any, store: TraceStore) -> None:

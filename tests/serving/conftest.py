@@ -1,6 +1,7 @@
 """`langgraph dev` as a process of its own, in a folder like a user's, watched for whom it talks to."""
 
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +58,23 @@ class Canary:
 
 
 class Server:
-    """`langgraph dev` on a copy of the repository's `langgraph.json` and `graphs/`."""
+    """`langgraph dev` on a copy of the repository's `langgraph.json` and `graphs/`.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where it runs.
+        further: files of more graphs, by the names of the graphs.
+    """
+
+    def __init__(self, folder: Path, further: Mapping[str, Path] | None = None) -> None:
         self.folder = folder
         self.log = folder / "server.log"
         self.reached = folder / "reached.txt"
         self.canary = Canary()
         shutil.copytree(ROOT / "graphs", folder / "graphs", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "langgraph.json", folder)
+        settings = json.loads((ROOT / "langgraph.json").read_text())
+        for name, path in (further or {}).items():
+            settings["graphs"][name] = f"{path}:graph"
+        (folder / "langgraph.json").write_text(json.dumps(settings))
         (folder / "watch").mkdir()
         (folder / "watch" / "sitecustomize.py").write_text(WATCH)
         self.start()
@@ -141,9 +150,9 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all tests of a module; a test that stops it starts it again."""
-    server = Server(tmp_path_factory.mktemp("studio"))
+def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One server for all tests of a module, with its `FURTHER` graphs; a test that stops it starts it again."""
+    server = Server(tmp_path_factory.mktemp("studio"), getattr(request.module, "FURTHER", None))
     yield server
     if server.process.poll() is None:
         server.stop()

@@ -148,6 +148,33 @@ DOORS = {
             "serving.proxy.completions serving.proxy.relay serving.server serving.start serving.surroundings",
         )
     },
+    "web": {
+        "fetch": ("import langgraph_ratchet as r; r.get_tools('web_fetch')", "tools.web.page"),
+        "search": ("import langgraph_ratchet as r; r.get_tools('web_search')", "tools.web_search"),
+    },
+    "memory": {
+        "tool": (
+            "import langgraph_ratchet as r; r.get_tools('recall')",
+            "tools.memory.embedding tools.memory.probe tools.memory.store",
+        )
+    },
+    "mcp": {
+        "tools": (
+            "import json, sys\n"
+            "from pathlib import Path\n"
+            "import langgraph_ratchet as r\n"
+            "server = {'command': sys.executable, 'args': ['-c', 'pass']}\n"
+            "Path('servers.json').write_text(json.dumps({'mcpServers': {'some': server}}))\n"
+            "r.get_tools('mcp:servers.json')",
+            "tools.mcp.http tools.mcp.offers tools.mcp.server tools.mcp.session tools.mcp.stdio tools.mcp.tool",
+        ),
+        "server": (
+            "from typer.main import get_command\n"
+            "from langgraph_ratchet.cli.mcp import app\n"
+            "get_command(app)([], standalone_mode=False)",
+            "serving.mcp.approval serving.mcp.http serving.mcp.server serving.mcp.stdio",
+        ),
+    },
     "logic": {"tool": ("import langgraph_ratchet as r; r.get_tools('logic')", "tools.logic.solve")},
     "problems": {
         "generate": (

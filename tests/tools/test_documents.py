@@ -1,3 +1,4 @@
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ from langgraph_ratchet.core.errors import BadInputError
 from langgraph_ratchet.core.question import Attachment
 from langgraph_ratchet.core.step import Trust
 from langgraph_ratchet.tools import get_tools
-from langgraph_ratchet.tools.documents import documents_tool
+from langgraph_ratchet.tools.documents import Collection, Index, documents_tool
 from langgraph_ratchet.tools.runner import ToolResult, run_tool
+from langgraph_ratchet.tools.spec import Effect, spec_of
 
 Use = Callable[..., ToolResult]
 
@@ -55,8 +57,40 @@ def test_says_that_nothing_was_found(use: Use, query: str) -> None:
     assert not result.failed
 
 
-def test_without_attachments_nothing_is_found(use: Use) -> None:
-    assert use("documents", query="city of Borel").text == "nothing found for 'city of Borel'"
+def test_without_documents_it_says_that_there_are_none(use: Use, tmp_path: Path) -> None:
+    wanted = "nothing found for 'city of Borel': there are no documents, none came with the question"
+    assert use("documents", query="city of Borel").text == wanted
+    assert use("documents", facts("", " \n "), query="city of Borel").text == wanted
+    tool = documents_tool(tmp_path)
+    assert tool.invoke({"query": "city of Borel"}) == wanted
+
+
+def test_passages_are_ranked_by_bm25() -> None:
+    passages = (
+        "The kiwi is a bird.",
+        "A kiwi, a kiwi, a kiwi!",
+        "The bird that cannot fly is the kiwi, and it lives in the woods.",
+        "A plum is no bird.",
+        "The moon",
+    )
+    # The figures of bm25s 0.3.16 (method="lucene", k1=1.5, b=0.75), which leaves out the constant factor k1 + 1.
+    figures = {
+        "kiwi": [0.5978, 0.9126, 0.3513, 0, 0],
+        "kiwi bird": [1.1957, 0.9126, 0.7026, 0.5978, 0],
+        "the plum": [0.5978, 0, 0.6927, 1.5377, 0.7804],
+    }
+    for query, wanted in figures.items():
+        scores = Index.of(passages).scores(query.split())
+        assert [scores.get(position, 0) for position in range(5)] == pytest.approx(wanted, abs=1e-4)
+    collection = Collection(passages)
+    assert collection.best("kiwi") == [passages[1], passages[0]]
+    assert collection.best("kiwi bird") == [passages[0], passages[1]]
+    assert collection.best("the plum") == [passages[3]]
+
+
+def test_of_equal_passages_the_one_with_the_words_side_by_side_comes_first() -> None:
+    passages = ("Ada of the manager is Bo.", "Tea is hot.", "The manager of Ada is Bo.", "Ice is cold.")
+    assert Collection(passages).best("manager of Ada") == [passages[2], passages[0]]
 
 
 def test_long_texts_are_looked_up_by_line_and_shown_in_parts(use: Use) -> None:
@@ -105,3 +139,25 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "large.txt").write_bytes(b"x" * 1_000_001)
     with pytest.raises(BadInputError, match="1000001 bytes"):
         documents_tool(tmp_path)
+    (tmp_path / "large.txt").unlink()
+    for n in range(21):
+        with (tmp_path / f"{n}.txt").open("wb") as file:
+            file.truncate(1_000_000)
+    with pytest.raises(BadInputError, match="have 21000000 bytes, documents_tool takes at most 20000000"):
+        documents_tool(tmp_path)
+
+
+def test_links_and_pipes_in_a_folder_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("The kiwi is a secret.")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "link.txt").symlink_to("../secret.txt")
+    (folder / "above").symlink_to("..")
+    os.mkfifo(folder / "pipe.txt")
+    (folder / "plain.txt").write_text("The kiwi is a bird.")
+    assert documents_tool(folder).invoke({"query": "kiwi"}) == "The kiwi is a bird."
+
+
+def test_only_a_tool_with_a_folder_declares_that_it_reads(tmp_path: Path) -> None:
+    assert spec_of(documents_tool()).effects == set()
+    assert spec_of(documents_tool(tmp_path)).effects == {Effect.READS}

@@ -184,6 +184,16 @@ def test_bad_arguments_are_named(run: Run, arguments: dict[str, Any], why: str) 
     assert len(result.text) < 320
 
 
+def test_what_is_made_of_attachments_is_other_peoples_text(run: Run) -> None:
+    def read(n: int, attachments: Annotated[Sequence[Attachment], InjectedToolArg] = ()) -> str:
+        return " ".join(item.text for item in attachments)
+
+    tool = tool_of(read, trust=Trust.OWN)
+    assert run(tool, (Attachment(name="a", text="b"),), n=1).trust is Trust.UNTRUSTED
+    assert run(tool, n=1).trust is Trust.OWN
+    assert run(tool_of(double), (Attachment(name="a", text="b"),), n=1).trust is Trust.OWN
+
+
 def test_attachments_go_only_to_a_tool_that_asks_for_them(run: Run) -> None:
     given = (Attachment(name="a", text="one"), Attachment(name="b", text="two"))
 

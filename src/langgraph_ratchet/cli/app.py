@@ -21,6 +21,7 @@ VERBS = {
     "improve": "Practise, train, measure, and promote if it is better",
     "eval": "Measure a model on held-out problems",
     "serve": "Serve to OpenAI clients, or record what passes to a server",
+    "mcp": "Offer reasoning, memory and traces to MCP clients",
     "traces": "List recorded runs, and show one in full",
     "models": "List model versions, and which one is champion",
     "rollback": "Return to the champion before the last promotion",

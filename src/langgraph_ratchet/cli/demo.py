@@ -135,15 +135,17 @@ def _show_two(terminal: Terminal, services: "Services", *, quick: bool) -> list[
     from langgraph_ratchet.grading import grade
     from langgraph_ratchet.problems.generate import generate
     from langgraph_ratchet.problems.suites import load_suite
+    from langgraph_ratchet.reasoning.reruns import Recordings, again
 
     suite = load_suite("quick_practice" if quick else "first_light_practice")
     problems = generate(suite.model_copy(update={"seed": suite.seed + 1}))
     tries = _TRIED_WHEN_QUICK if quick else _TRIED_AT_MOST
     step = max(1, len(problems) // tries)
-    reasoner = services.reasoner(None)
+    reasoner, recordings = services.reasoner(None), Recordings(services.store, services.replay)
     found: dict[bool, tuple[Problem, Trace]] = {}
     for problem in problems[::step][:tries]:
-        result = reasoner.invoke({"question": problem.question.model_dump(mode="json")})
+        with again(recordings, problem.question.id):
+            result = reasoner.invoke({"question": problem.question.model_dump(mode="json")})
         trace = services.store.trace(result["trace_id"])
         right = grade(problem.key, trace.answer).score == 1.0
         found.setdefault(right, (problem, trace))

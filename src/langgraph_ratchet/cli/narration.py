@@ -4,7 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from langgraph_ratchet.cli.terminal import Terminal
+from langgraph_ratchet.core.step import Approval
 from langgraph_ratchet.core.visible import percent
+
+_ADVICE = (
+    "There is no terminal to ask on. --allow {} lets it act without asking, until the run has read other people's text."
+)
 
 Update = Mapping[str, Any]
 """What a node of the reasoning graph changed in its state."""
@@ -15,6 +20,7 @@ class Narration:
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
+        self._several = False  # whether the last reply called more than one tool
         self._nodes: dict[str, Callable[[Update], None]] = {
             "recall": self._recall,
             "plan": self._plan,
@@ -45,14 +51,17 @@ class Narration:
         reply = update["transcript"][-1]
         if text := str(reply.text).strip():
             self._terminal.row("thought" if reply.tool_calls else "conclusion", text)
+        self._several = len(reply.tool_calls) > 1
         for call in reply.tool_calls:
             self._terminal.row("call", call_text(call["name"], call["args"]), "cyan")
 
     def _tools(self, update: Update) -> None:
         for step in update["steps"]:
-            named = f"{step['tool']}: " if len(update["steps"]) > 1 else ""
+            named = f"{step['tool']}: " if self._several else ""
             label, style = ("failed", "yellow") if step["failed"] else ("result", "cyan")
             self._terminal.row(label, f"{named}{step['output'].removeprefix('error: ')}", style)
+            if step["approval"] == Approval.REFUSED.value:
+                self._terminal.row("", _ADVICE.format(step["tool"]), "yellow")
 
     def _answer(self, update: Update) -> None:
         self._terminal.row("answer", update["answer"])

@@ -8,14 +8,19 @@ from datetime import datetime
 
 from langgraph_ratchet.core.visible import visible
 
-_SHOWN_CHARS = 2_000
+SHOWN_CHARS = 2_000
+"""Of a text on a terminal, unless all of it is wanted."""
 _ID_CHARS = 8
 
 
-def printable(text: str, *, limit: int = _SHOWN_CHARS) -> str:
-    """`text` with control codes written out as hexadecimal, and at most `limit` characters of it."""
+def printable(text: str, *, limit: int | None = SHOWN_CHARS) -> str:
+    """`text` with control codes written out as hexadecimal, and at most `limit` characters of it (`None`: all)."""
     shown = visible(text[:limit])
-    return shown if len(text) <= limit else f"{shown} … [{len(text) - limit:,} characters more: see --json]"
+    return (
+        shown
+        if limit is None or len(text) <= limit
+        else f"{shown} … [{len(text) - limit:,} characters more: see --json]"
+    )
 
 
 def one_line(text: str, *, limit: int = 300) -> str:

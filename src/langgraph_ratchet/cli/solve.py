@@ -1,12 +1,13 @@
 """`ratchet solve`: reason about one question, shown node by node."""
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from langgraph_ratchet.cli.chosen import TOOLS_HELP, Allow, Documents, allowed, chosen_tools
 from langgraph_ratchet.cli.exit_status import ExitStatus
 from langgraph_ratchet.cli.narration import Narration, confidence_text
 from langgraph_ratchet.cli.printable import short_id
@@ -18,7 +19,9 @@ from langgraph_ratchet.core.visible import counted
 
 if TYPE_CHECKING:  # LangGraph and the store are imported when a question is asked, not when help is
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.runnables import RunnableConfig
     from langchain_core.tools import BaseTool
+    from rich.status import Status
 
     from langgraph_ratchet.core.trace import Trace
     from langgraph_ratchet.reasoning.context import Context
@@ -26,18 +29,17 @@ if TYPE_CHECKING:  # LangGraph and the store are imported when a question is ask
 
 app = new_verb()
 
+_THREAD: "RunnableConfig" = {"configurable": {"thread_id": "solve"}}
 _MODELS = "pocket, local:PATH, hf:ID (each with @ADAPTER), champion, vllm:NAME@URL, or provider:model"
-_TOOLS = "calculator,clock,documents,logic"
 
 
 @app.command()
 def solve(
     question: Annotated[str, typer.Argument(help="The question; - reads it from stdin.")],
     model: Annotated[str | None, typer.Option(help=f"{_MODELS}. Default: RATCHET_MODEL, else pocket.")] = None,
-    tools: Annotated[str, typer.Option(help="Names of tools, with commas; empty for none.")] = _TOOLS,
-    documents: Annotated[
-        Path | None, typer.Option(help="Folder of .txt and .md files that the tool documents looks things up in.")
-    ] = None,
+    tools: Annotated[str | None, typer.Option(help=TOOLS_HELP)] = None,
+    documents: Documents = None,
+    allow: Allow = None,
     strategy: Annotated[str | None, typer.Option(help="Strategy to reason with. Default: the model selects.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy. Default: the model's own.")] = None,
     seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable.")] = None,
@@ -46,7 +48,7 @@ def solve(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Reason about a question with tools, and record the run."""
+    """Reason about a question with tools, and record the run; a tool that would change something asks first."""
     from langgraph_ratchet.cli.environment import read_settings
     from langgraph_ratchet.reasoning.context import Context
     from langgraph_ratchet.reasoning.strategy import get_strategy
@@ -57,8 +59,9 @@ def solve(
         text = _text(question)
         if strategy is not None:
             get_strategy(strategy)
-        chosen_tools = _chosen_tools(tools, documents)
         settings = read_settings()
+        chosen = chosen_tools(tools, settings, documents)
+        may_act = allowed(allow, settings, chosen)
         name = model or settings.ratchet_model
         with terminal.console.status(f"loading {name}"):
             from langgraph_ratchet.chat_models.resolver import resolve_model
@@ -66,11 +69,12 @@ def solve(
             chat_model = resolve_model(name)
         stream = not as_json if stream is None else stream
         if stream:
-            terminal.row("model", f"{name}, with {', '.join(tool.name for tool in chosen_tools) or 'no tools'}")
+            terminal.row("model", f"{name}, with {', '.join(tool.name for tool in chosen) or 'no tools'}")
         outcome = answer(
             text,
             chat_model,
-            chosen_tools,
+            chosen,
+            allow=may_act,
             context=Context(strategy=strategy, temperature=temperature, seed=seed),
             store=TraceStore(settings.trace_store),
             terminal=terminal,
@@ -89,8 +93,11 @@ def answer(
     store: "TraceStore",
     terminal: Terminal,
     stream: bool,
+    allow: "Collection[str]" = (),
 ) -> str:
     """Reasons about `question`, prints what happens (if `stream`) and what came of it.
+
+    A tool that needs an approval is asked for on the terminal, unless it is in `allow`.
 
     Returns:
         The run's outcome, one of `core.trace.Outcome`.
@@ -99,14 +106,22 @@ def answer(
         terminal.row("question", question, "bold")
         terminal.blank()
     narration = Narration(terminal) if stream else None
-    with terminal.console.status("reasoning"):
-        from langgraph_ratchet.reasoning.graph import create_reasoner
+    with terminal.console.status("reasoning") as status:
+        from langgraph.checkpoint.memory import InMemorySaver
 
-        # Any: what `stream` gives depends on its modes.
-        reasoner: Any = create_reasoner(model, tools, store=store).compile()
+        from langgraph_ratchet.cli.approval import asker, can_ask
+        from langgraph_ratchet.reasoning.attended import stream_attended
+        from langgraph_ratchet.reasoning.graph import create_reasoner
+        from langgraph_ratchet.tools import memory_of
+
+        # The checkpointer holds the run while a tool waits for an approval; without one it refuses and goes on.
+        saver = InMemorySaver() if can_ask(terminal) else None
+        graph = create_reasoner(model, tools, store=store, allow=allow, memory=memory_of(tools))
+        reasoner = graph.compile(checkpointer=saver)
         result: dict[str, Any] = {}
         asked = {"question": {"text": question}}
-        for mode, chunk in reasoner.stream(asked, context=context, stream_mode=["updates", "values"]):
+        decide = asker(terminal, lambda: _paused(status))
+        for mode, chunk in stream_attended(reasoner, asked, decide, config=_THREAD, context=context):
             if mode == "values":
                 result = chunk
             elif narration is not None:
@@ -129,18 +144,14 @@ def _text(question: str) -> str:
     return text
 
 
-def _chosen_tools(names: str, documents: Path | None) -> "list[BaseTool]":
-    """The tools by name, with `documents` over the folder if one is given."""
-    from langgraph_ratchet.tools import get_tools
-    from langgraph_ratchet.tools.documents import documents_tool
-
-    listed = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
-    if documents is None:
-        return get_tools(*listed) if listed else []
-    if "documents" not in listed:
-        listed.append("documents")
-    collection = documents_tool(documents)
-    return [collection if tool.name == collection.name else tool for tool in get_tools(*listed)]
+@contextmanager
+def _paused(status: "Status") -> Iterator[None]:
+    """Within it the terminal is free of the spinner, which would draw over what is typed."""
+    status.stop()
+    try:
+        yield
+    finally:
+        status.start()
 
 
 def _recorded(store: "TraceStore", trace_id: str) -> "Trace | None":

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from langgraph_ratchet.cli.printable import printable
+from langgraph_ratchet.cli.printable import SHOWN_CHARS, printable
 
 _LABEL_WIDTH = 11
 
@@ -28,12 +28,15 @@ class Terminal:
         self.console = Console(stderr=as_json, markup=False, highlight=False, emoji=False)
         self._stdout = stdout
 
-    def row(self, label: str, text: str, style: str = "") -> None:
-        """A line with its label in a column of its own; lines of one command are aligned."""
+    def row(self, label: str, text: str, style: str = "", *, limit: int | None = SHOWN_CHARS) -> None:
+        """A line with its label in a column of its own; lines of one command are aligned.
+
+        At most `limit` characters of `text` are shown (`None`: all).
+        """
         grid = Table.grid(padding=(0, 1, 0, 0))
         grid.add_column(width=_LABEL_WIDTH, no_wrap=True, style="dim")
         grid.add_column(overflow="fold")
-        grid.add_row(label, Text(printable(text), style=style))
+        grid.add_row(label, Text(printable(text, limit=limit), style=style))
         self.console.print(grid)
 
     def line(self, text: str, style: str = "dim") -> None:

@@ -79,6 +79,16 @@ class OverloadedError(RatchetError):
     """As many calls wait as may; this one was not taken. Ask again later."""
 
 
+class NotRecordedError(RatchetError):
+    """An agent that is run again called a tool as no recording did; the tool was not called."""
+
+    def __init__(self, call: str, more: str = "") -> None:
+        super().__init__(
+            f"no recording answers {call}{more}, and a tool that may change something is not called again: record such "
+            "a run, give a simulator, or declare the tool free of effects"
+        )
+
+
 class CorruptFileError(RatchetError):
     """A file's SHA-256 is not the one recorded when it was written; it was not loaded."""
 
@@ -89,6 +99,10 @@ class FingerprintError(RatchetError):
 
 class WorkerError(RatchetError):
     """A worker process could not be started; nothing was asked of it."""
+
+
+class SandboxError(RatchetError):
+    """Code cannot be shut in on this machine; it was not run."""
 
 
 class GradingError(RatchetError):
@@ -105,6 +119,10 @@ class ExportError(RatchetError):
 
 class StoreError(RatchetError):
     """The trace store could not be read or written."""
+
+
+class MemoryStoreError(RatchetError):
+    """The memory could not be opened, read or written; a run goes on without it."""
 
 
 class UnconfirmedKeyError(RatchetError):

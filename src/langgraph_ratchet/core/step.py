@@ -15,6 +15,17 @@ class Trust(StrEnum):
     """Other people's text: web, files, documents, MCP, memory."""
 
 
+class Approval(StrEnum):
+    """What became of a tool call that had to be approved."""
+
+    APPROVED = "approved"
+    EDITED = "edited"
+    """Approved with other arguments."""
+    REJECTED = "rejected"
+    REFUSED = "refused"
+    """Nobody could be asked."""
+
+
 class Step(Noun):
     """A numbered step. Tool steps carry the tool's input and output; the output is never under the loss."""
 
@@ -34,3 +45,9 @@ class Step(Noun):
     """The call that decided on this step."""
     trust: Trust = Trust.OWN
     """Trust of `output`."""
+    approval: Approval | None = None
+    """`None` for a call that did not have to be approved."""
+    proposed: dict[str, Any] | None = None
+    """The arguments that the model wrote, where a person changed them and `input` is what the call was made with."""
+    replayed: bool = False
+    """Whether `output` came from a recording or a simulator, and the tool was not called (`tools.replay`)."""

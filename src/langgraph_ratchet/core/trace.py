@@ -23,6 +23,8 @@ class Outcome(StrEnum):
     """Replies could not be read after the problem had been fed back."""
     MODEL_FAILED = "model_failed"
     """The chat model raised."""
+    NOT_RECORDED = "not_recorded"
+    """It was a run again, and called a tool as no recording did (`tools.replay`)."""
 
 
 class Trace(Stored):

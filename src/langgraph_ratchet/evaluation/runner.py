@@ -13,6 +13,7 @@ from langgraph_ratchet.core.report import Report, ReportRow
 from langgraph_ratchet.core.trace import Trace
 from langgraph_ratchet.grading import grade_many
 from langgraph_ratchet.reasoning.rollouts import Reasoner, Rollout, roll_out
+from langgraph_ratchet.tools.replay import ToolReplay
 from langgraph_ratchet.traces.store import TraceStore
 
 
@@ -50,11 +51,12 @@ def measure(
     problems: Sequence[Problem],
     measurement: Measurement,
     *,
+    replay: ToolReplay | None = None,
     phase: str = "evaluate",
     on_progress: OnProgress = silent,
 ) -> list[Graded]:
     """Every problem's runs, graded: `run_problems`, then `grade_runs`."""
-    runs = run_problems(reasoner, store, problems, measurement, phase=phase, on_progress=on_progress)
+    runs = run_problems(reasoner, store, problems, measurement, replay=replay, phase=phase, on_progress=on_progress)
     return grade_runs(store, runs)
 
 
@@ -64,10 +66,14 @@ def run_problems(
     problems: Sequence[Problem],
     measurement: Measurement,
     *,
+    replay: ToolReplay | None = None,
     phase: str,
     on_progress: OnProgress = silent,
 ) -> list[tuple[Problem, Trace]]:
-    """Every problem's runs, `samples` to a problem and together. Runs that the store holds are not made again."""
+    """Every problem's runs, `samples` to a problem and together. Runs that the store holds are not made again.
+
+    Tools with effects are answered by `replay`; see `roll_out`, which makes the runs.
+    """
     wanted = [
         (problem, _rollout(problem, measurement, sample))
         for problem in problems
@@ -77,6 +83,7 @@ def run_problems(
         reasoner,
         store,
         [rollout for _, rollout in wanted],
+        replay=replay,
         on_done=lambda done, total: on_progress(Progress(phase=phase, done=done, total=total)),
     )
     by_id = {trace.id: trace for trace in traces}

@@ -62,7 +62,7 @@ def create_improver(model: str | ModelFactory | Services | None = None, **parts:
     Args:
         model: base model by name or path (default: the settings'), a function from an adapter's id to a chat model,
             or finished `Services`.
-        parts: `tools`, `store`, `registry`, `folder`, `budgets`, `gate`: see `services.Parts`.
+        parts: `tools`, `replay`, `store`, `registry`, `folder`, `budgets`, `gate`: see `services.Parts`.
 
     Returns:
         A `StateGraph` over `ImprovementState`; `{}` is a valid input.

@@ -111,6 +111,7 @@ def setup_hash(services: Services) -> str:
             asdict(services.budgets),
             {entry.name: entry.read_text("utf-8") for entry in prompts.iterdir() if entry.name.endswith(".txt")},
             {name: asdict(strategy) for name, strategy in strategies().items()},
+            *([services.replay.identity] if services.replay else []),
         ]
     )
 

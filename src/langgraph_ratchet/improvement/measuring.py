@@ -48,7 +48,9 @@ def held_out_report(
     reports = []
     for suite, problems in sets:
         wanted = measurement_of(state, services, label="held_out", suite=suite, version=version)
-        graded = measure(reasoner, services.store, problems, wanted, phase=phase, on_progress=say)
+        graded = measure(
+            reasoner, services.store, problems, wanted, replay=services.replay, phase=phase, on_progress=say
+        )
         reports.append(report(complete(graded, len(problems)), wanted))
     return joined(reports)
 

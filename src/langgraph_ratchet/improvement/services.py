@@ -24,6 +24,7 @@ from langgraph_ratchet.reasoning.rollouts import Reasoner
 from langgraph_ratchet.registry import Registry
 from langgraph_ratchet.registry.files import replace_durably
 from langgraph_ratchet.tools import get_tools
+from langgraph_ratchet.tools.replay import ToolReplay
 from langgraph_ratchet.traces.store import TraceStore
 
 ModelFactory = Callable[[str | None], ChatTransformers]
@@ -34,8 +35,10 @@ class Parts(TypedDict, total=False):
     """What an improvement graph works with, beside its model; what is not given is as the settings say."""
 
     tools: Sequence[BaseTool] | None
-    """Tools to practise with; those that need no key and no network by default. They are really called, so give only
-    tools whose effects may happen again and again."""
+    """Tools to practise with; those that need no key and no network by default. Those that declare effects are not
+    called: `replay` answers for them."""
+    replay: ToolReplay | None
+    """Answers for tools with effects, and may hold a simulator; by default what the store has recorded of them."""
     store: TraceStore | None
     """Where every rollout is recorded."""
     registry: Registry | None
@@ -59,6 +62,7 @@ class Services:
     folder: Path
     budgets: Budgets
     gate: GateSettings = field(default_factory=GateSettings)
+    replay: ToolReplay | None = None
     promotion: Promotion | None = None
     """Takes the place of what the run was told when it began; `None` leaves it."""
     admitted: set[str] = field(default_factory=set)
@@ -111,6 +115,7 @@ def make_services(model: str | ModelFactory | None = None, **parts: Unpack[Parts
         folder=parts.get("folder") or settings.training_data_path,
         budgets=parts.get("budgets") or UNTIMED,
         gate=parts.get("gate") or GateSettings(),
+        replay=parts.get("replay"),
     )
 
 

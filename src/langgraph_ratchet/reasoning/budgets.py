@@ -1,13 +1,12 @@
 """The limits of a run, and the one place where they are checked."""
 
 import math
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
 from langgraph_ratchet.core.trace import Outcome
 from langgraph_ratchet.reasoning.context import Context
-from langgraph_ratchet.reasoning.state import ReasoningState, Spent
+from langgraph_ratchet.reasoning.state import Spent
 
 
 class RunEnded(Exception):
@@ -33,7 +32,7 @@ class Budgets:
     tokens: int = 200_000
     """Input and output tokens over all calls, as far as the model reports them."""
     seconds: float = 600.0
-    """Wall time, waiting for a batch included."""
+    """Wall time, waiting for a batch included, and for a person not."""
     failures: int = 3
     """Tool calls that may fail one after another; each failure is fed back."""
     malformed: int = 2
@@ -49,14 +48,13 @@ class Budgets:
         lower = {name: min(getattr(self, name), limit) for name, limit in asked.items() if limit is not None}
         return replace(self, **lower) if lower else self
 
-    def check(self, state: ReasoningState, spent: Spent) -> None:
+    def check(self, spent: Spent) -> None:
         """Raises `RunEnded` when a limit is reached. Called before every call to the model or a tool."""
-        seconds = time.time() - state["started_at"]
         for outcome, used, limit, unit in (
             (Outcome.OUT_OF_STEPS, spent["calls"], self.calls, "model calls"),
             (Outcome.OUT_OF_TOOL_CALLS, spent["tool_calls"], self.tool_calls, "tool calls"),
             (Outcome.OUT_OF_TOKENS, spent["tokens"], self.tokens, "tokens"),
-            (Outcome.OUT_OF_TIME, seconds, self.seconds, "seconds"),
+            (Outcome.OUT_OF_TIME, spent["seconds"], self.seconds, "seconds"),
         ):
             if used >= limit:
                 raise RunEnded(outcome, f"the run used {round(used, 2):,} of {limit:,} {unit} and was not done")

@@ -1,34 +1,38 @@
 """Runs a node's body: calls the model and the tools for it, records, counts, and turns failures into outcomes.
 
 The error policy of the graph, all in this file: a body that leaves with `RunEnded` gives an outcome; a chat model
-that raises gives `model_failed`; a tool never raises (`tools.runner`). Anything else is a bug and propagates.
-Interrupts and Ctrl-C pass through untouched.
+that raises gives `model_failed`, if another try would be no use (`retry`); a tool never raises (`tools.runner`).
+Anything else is a bug and propagates. Interrupts and Ctrl-C pass through untouched.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from langchain_core.messages import AIMessage, convert_to_openai_messages
+from langchain_core.messages import AIMessage, ToolCall, convert_to_openai_messages
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import run_in_executor
+from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime, get_runtime
 
 from langgraph_ratchet.chat_models.calls.runs import RUN_KEY
 from langgraph_ratchet.core.call import Call, CallKey, Sampling, Tokens, Usage
+from langgraph_ratchet.core.errors import NotRecordedError
 from langgraph_ratchet.core.ids import clean_json, clean_text, derive_seed, new_id
-from langgraph_ratchet.core.question import Question
-from langgraph_ratchet.core.step import Step, Trust
+from langgraph_ratchet.core.question import Attachment, Question
+from langgraph_ratchet.core.step import Step
 from langgraph_ratchet.core.trace import Outcome
+from langgraph_ratchet.reasoning.approval import Ruling, has_read_untrusted, rule
 from langgraph_ratchet.reasoning.budgets import RunEnded
 from langgraph_ratchet.reasoning.context import Context, checked
-from langgraph_ratchet.reasoning.request import Ask, Body, Reply, Request, Update, UseTool
+from langgraph_ratchet.reasoning.request import Ask, Body, Reply, Request, Update, Used, UseTool
+from langgraph_ratchet.reasoning.retry import is_retried
 from langgraph_ratchet.reasoning.services import Services
 from langgraph_ratchet.reasoning.state import ReasoningState, Spent
-from langgraph_ratchet.tools.runner import ToolResult, arun_tool, run_tool
+from langgraph_ratchet.tools.runner import RunInfo, ToolResult, arun_tool, failed_result, run_tool
 
 NodeFunction = Callable[[ReasoningState, Services, Context], Body]
 
@@ -63,6 +67,10 @@ def _advance(resume: Callable[[], Request]) -> Request | _Left:
         return _Left(ended.update)
 
 
+def _end(error: RunEnded | NotRecordedError) -> RunEnded:
+    return error if isinstance(error, RunEnded) else RunEnded(Outcome.NOT_RECORDED, clean_text(str(error)))
+
+
 @dataclass
 class _Execution:
     """One execution of one node."""
@@ -74,6 +82,8 @@ class _Execution:
     task_id: str
     attempt: int
     spent: Spent
+    clock: float
+    """Up to when time is counted in `spent`, Unix time in seconds."""
     call_ids: list[str] = field(default_factory=list)
     asked: int = 0
     model_version: str | None = None
@@ -83,7 +93,7 @@ class _Execution:
         runtime: Runtime[Context] = get_runtime(Context)
         context = checked(runtime.context)
         info = runtime.execution_info
-        spent = state.get("spent") or Spent(calls=0, tool_calls=0, tokens=0, failures=0)
+        spent = state.get("spent") or Spent(calls=0, tool_calls=0, tokens=0, failures=0, seconds=0.0)
         return cls(
             node=node,
             state=state,
@@ -92,6 +102,7 @@ class _Execution:
             task_id=info.task_id if info else new_id("task"),
             attempt=info.node_attempt if info else 1,
             spent=Spent(**spent),
+            clock=time.time(),
             model_version=state.get("model_version"),
         )
 
@@ -104,8 +115,8 @@ class _Execution:
         while not isinstance(step, _Left):
             try:
                 answer = self._perform(step)
-            except RunEnded as ended:
-                step = _advance(partial(body.throw, ended))  # it may have done something that must be kept
+            except (RunEnded, NotRecordedError) as ended:
+                step = _advance(partial(body.throw, _end(ended)))  # it may have done something that must be kept
             else:
                 step = _advance(partial(body.send, answer))
         return self._finish(step.update)
@@ -116,8 +127,8 @@ class _Execution:
         while not isinstance(step, _Left):
             try:
                 answer = await self._aperform(step)
-            except RunEnded as ended:
-                step = await run_in_executor(None, _advance, partial(body.throw, ended))
+            except (RunEnded, NotRecordedError) as ended:
+                step = await run_in_executor(None, _advance, partial(body.throw, _end(ended)))
             else:
                 step = await run_in_executor(None, _advance, partial(body.send, answer))
         return await run_in_executor(None, self._finish, step.update)
@@ -126,17 +137,17 @@ class _Execution:
         """Records the steps that the body took, and adds what the execution used to what it returned."""
         for index, step in enumerate(update.get("steps", [])):
             self.services.recorder.step(self.state["trace_id"], self.task_id, index, Step.model_validate(step))
-        if self.call_ids or self.spent != self.state.get("spent"):
-            update = {"spent": self.spent, **update}
+        self._count_time()
+        update = {"spent": self.spent, **update}
         if self.call_ids:
             update = {**update, "calls": self.call_ids, "model_version": self.model_version}
         return update
 
-    def _perform(self, request: Request) -> Reply | ToolResult:
-        self.services.budgets.check(self.state, self.spent)
+    def _perform(self, request: Request) -> Reply | Used:
+        self._check()
         if isinstance(request, UseTool):
-            tool = self.services.tools.get(request.call["name"])
-            return self._used(run_tool(tool, request.call, self._attachments) if tool else self._no_tool(request))
+            ruling = self._ruling(request)
+            return self._used(ruling, ruling.refusal or run_tool(*self._use(ruling)))
         started = time.perf_counter()
         try:
             message = self._model(request).invoke(request.messages, self._config, **self._sampling)
@@ -146,12 +157,11 @@ class _Execution:
             raise self._failed(request, error, time.perf_counter() - started) from error
         return self._replied(request, message, time.perf_counter() - started)
 
-    async def _aperform(self, request: Request) -> Reply | ToolResult:
-        self.services.budgets.check(self.state, self.spent)
+    async def _aperform(self, request: Request) -> Reply | Used:
+        self._check()
         if isinstance(request, UseTool):
-            tool = self.services.tools.get(request.call["name"])
-            result = await arun_tool(tool, request.call, self._attachments) if tool else self._no_tool(request)
-            return self._used(result)
+            ruling = self._ruling(request)
+            return self._used(ruling, ruling.refusal or await arun_tool(*self._use(ruling)))
         started = time.perf_counter()
         try:
             message = await self._model(request).ainvoke(request.messages, self._config, **self._sampling)
@@ -171,10 +181,6 @@ class _Execution:
         return RunnableConfig(metadata={RUN_KEY: self.state["trace_id"]})
 
     @property
-    def _attachments(self) -> Any:
-        return Question.model_validate(self.state["question"]).attachments
-
-    @property
     def _ordinal(self) -> int:
         """Position of the next call within the run."""
         return len(self.state.get("calls", [])) - self.state.get("first_call", 0) + self.asked
@@ -190,15 +196,34 @@ class _Execution:
             chosen["seed"] = derive_seed(self.context.seed, question_id, self.node, self._ordinal)
         return chosen
 
-    def _no_tool(self, request: UseTool) -> ToolResult:
-        known = ", ".join(self.services.tools) or "none"
-        text = f"error: there is no tool called {request.call['name']!r}; tools: {known}"
-        return ToolResult(text=clean_text(text), failed=True, seconds=0.0, trust=Trust.OWN)
+    def _check(self) -> None:
+        self._count_time()
+        self.services.budgets.check(self.spent)
 
-    def _used(self, result: ToolResult) -> ToolResult:
+    def _count_time(self) -> None:
+        now = time.time()
+        self.spent["seconds"] += max(0.0, now - self.clock)
+        self.clock = now
+
+    def _ruling(self, request: UseTool) -> Ruling:
+        """Whether the call may be made; may interrupt the graph."""
+        name = request.call["name"]
+        if (tool := self.services.tools.get(name)) is not None:
+            return rule(tool, request.call, self.state, self.services)
+        known = ", ".join(self.services.tools) or "none"
+        return Ruling(request.call, refusal=failed_result(f"there is no tool called {name!r}; tools: {known}"))
+
+    def _use(self, ruling: Ruling) -> tuple[BaseTool, ToolCall, Sequence[Attachment], RunInfo]:
+        """What the runner is given for a call that may be made."""
+        attachments = Question.model_validate(self.state["question"]).attachments
+        untrusted = has_read_untrusted(self.state)
+        run = RunInfo(trace_id=self.state["trace_id"], started_at=self.state["started_at"], untrusted=untrusted)
+        return self.services.tools[ruling.call["name"]], ruling.call, attachments, run
+
+    def _used(self, ruling: Ruling, result: ToolResult) -> Used:
         self.spent["tool_calls"] += 1
         self.spent["failures"] = self.spent["failures"] + 1 if result.failed else 0
-        return result
+        return Used(ruling.call, result, ruling.approval)
 
     def _replied(self, request: Ask, message: AIMessage, seconds: float) -> Reply:
         metadata = message.response_metadata
@@ -220,8 +245,11 @@ class _Execution:
         return Reply(_plain(message), call.id, tokens.logprobs[0] if tokens and tokens.logprobs else None)
 
     def _failed(self, request: Ask, error: Exception, seconds: float) -> RunEnded:
+        """The end of the run; raises `error` when LangGraph is to run the node again."""
         text = clean_text(f"{type(error).__name__}: {error}")
         self.call_ids.append(self._record(request, seconds, reply=None, error=text).id)
+        if is_retried(self.node, error, self.attempt):
+            raise error
         return RunEnded(Outcome.MODEL_FAILED, f"the chat model failed in {self.node}: {text}")
 
     def _record(self, request: Ask, seconds: float, **result: Any) -> Call:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.messages.tool import ToolCall
 
+from langgraph_ratchet.core.step import Approval
 from langgraph_ratchet.core.trace import Outcome
 from langgraph_ratchet.reasoning.budgets import RunEnded
 from langgraph_ratchet.tools.runner import ToolResult
@@ -44,9 +45,20 @@ class Ask:
 
 @dataclass(frozen=True)
 class UseTool:
-    """Call a tool. Answered with a `ToolResult`."""
+    """Call a tool, if the call may be made. Answered with `Used`."""
 
     call: ToolCall
+
+
+@dataclass(frozen=True)
+class Used:
+    """What came of a tool call."""
+
+    call: ToolCall
+    """As it was made, or would have been."""
+    result: ToolResult
+    approval: Approval | None
+    """`None` for a call that did not have to be approved."""
 
 
 Update = dict[str, Any]
@@ -60,7 +72,7 @@ def ask(messages: list[BaseMessage], *, with_tools: bool = False) -> Generator[R
     return (yield Ask(messages, with_tools))
 
 
-def use_tool(call: ToolCall) -> Generator[Request, ToolResult, ToolResult]:
+def use_tool(call: ToolCall) -> Generator[Request, Used, Used]:
     """`yield from` this to call a tool."""
     return (yield UseTool(call))
 

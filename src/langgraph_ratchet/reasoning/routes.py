@@ -4,6 +4,7 @@ from typing import Literal
 
 from langchain_core.messages import AIMessage
 
+from langgraph_ratchet.reasoning.pending import unanswered
 from langgraph_ratchet.reasoning.state import ReasoningState
 
 
@@ -25,9 +26,11 @@ def after_act(state: ReasoningState) -> Literal["tools", "synthesize", "finish"]
     return "tools" if isinstance(last, AIMessage) and last.tool_calls else "synthesize"
 
 
-def after_tools(state: ReasoningState) -> Literal["act", "finish"]:
-    """Back to acting, unless the run has ended."""
-    return "finish" if state.get("outcome") else "act"
+def after_tools(state: ReasoningState) -> Literal["tools", "act", "finish"]:
+    """To the next call of the same reply, then back to acting, unless the run has ended."""
+    if state.get("outcome"):
+        return "finish"
+    return "tools" if unanswered(state["transcript"]) else "act"
 
 
 def after_synthesize(state: ReasoningState) -> Literal["self_check", "finish"]:

@@ -12,13 +12,15 @@ from langgraph_ratchet.core.errors import BadInputError, ToolCallingError
 from langgraph_ratchet.core.question import Question
 from langgraph_ratchet.reasoning.budgets import Budgets
 from langgraph_ratchet.reasoning.context import Context
+from langgraph_ratchet.reasoning.reruns import tools_to_use
 from langgraph_ratchet.reasoning.strategy import Strategy
+from langgraph_ratchet.tools import memory
 from langgraph_ratchet.traces.recorder import Recorder
 
 ChatRunnable = Runnable[LanguageModelInput, AIMessage]
 
-Memory = Callable[[Question], Sequence[str]]
-"""Gives texts that may help with a question, best first. They are treated as untrusted."""
+Memory = memory.Memory | Callable[[Question], Sequence[str]]
+"""A memory, or what gives texts that may help with a question, best first; those are treated as untrusted."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,17 @@ class Services:
     recorder: Recorder
     memory: Memory | None
     code_version: str
+    allow: frozenset[str] = frozenset()
+    """Names of tools that may act without an approval, until the run has read other people's text."""
     models: Callable[[str], BaseChatModel] | None = None
     """Gives the model that a context names; `None` where a context may not name one."""
 
     def under(self, context: Context) -> "Services":
-        """These services as a context wants them: within its limits, on its model. May read files."""
-        services = replace(self, budgets=self.budgets.within(context))
+        """These services as a context wants them: within its limits, on its model. May read files.
+
+        Where a run is made again, with stand-ins for the tools that have effects (`reruns`).
+        """
+        services = replace(self, budgets=self.budgets.within(context), tools=tools_to_use(self.tools))
         if context.model is None:
             return services
         if self.models is None:

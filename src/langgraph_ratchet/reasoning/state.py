@@ -5,11 +5,19 @@ from typing import Annotated, Any
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
-from pydantic import ConfigDict, with_config
+from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 _described = with_config(ConfigDict(use_attribute_docstrings=True))
 """Puts the string under each field into the schema, from which Studio makes its forms."""
+
+
+_messages = TypeAdapter(list[AnyMessage])
+
+
+def _as_messages(_before: list[AnyMessage], given: list[Any]) -> list[AnyMessage]:
+    """`given` in place of what was there; what a person has edited in Studio comes as JSON."""
+    return _messages.validate_python(given)
 
 
 @_described
@@ -56,6 +64,8 @@ class Spent(TypedDict):
     tokens: int
     failures: int
     """Tool calls that failed one after another, up to now."""
+    seconds: float
+    """Wall time in nodes, so without the time that a run waits for a person."""
 
 
 class ReasoningState(ReasoningInput, ReasoningOutput, total=False):
@@ -66,17 +76,23 @@ class ReasoningState(ReasoningInput, ReasoningOutput, total=False):
     accepted_message: str | None
     """Id of the last message when the run began: a later run on the thread does not take it for its question."""
     recalled: list[str]
-    """Texts from memory: untrusted."""
+    """Texts from memory, each with what it is and how far it is trusted, if memory says so."""
+    recalled_untrusted: bool
+    """Whether any of these texts is other people's."""
     first_step: int
     """How many steps the thread held before this run: 0 unless it is used for several questions."""
     first_call: int
     """Likewise for `calls`."""
     planned_at: int
     """How many steps had been taken when the current plan was made."""
-    transcript: list[AnyMessage]
+    transcript: Annotated[list[AnyMessage], _as_messages]
     """The conversation of `act` with its tools since the last plan."""
     acting_call: str
     """Id of the call behind the last message of the transcript that is the model's."""
+    proposed: list[dict[str, Any]]
+    """The tool calls of that message as the model wrote them: in the transcript a person may change them."""
+    untrusted: bool
+    """Whether other people's text was read in this run: from here on, whatever acts asks first."""
     conclusion: str
     """What `act` said when it was done."""
     feedback: str

@@ -25,13 +25,24 @@ class Admission:
         limits: see there.
         drain: where running requests are counted; when it has begun, new ones are answered 503.
         open_paths: paths that are always answered, also while the server drains.
+        held_paths: paths at which a GET lasts as long as its client is connected: it takes no place, and the drain
+            does not wait for it.
     """
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, drain: Drain, open_paths: Collection[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limits: Limits,
+        drain: Drain,
+        open_paths: Collection[str],
+        held_paths: Collection[str] = (),
+    ) -> None:
         self._app = app
         self._limits = limits
         self._drain = drain
         self._open_paths = frozenset(open_paths)
+        self._held_paths = frozenset(held_paths)
         self._places = asyncio.Semaphore(limits.running)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,6 +52,9 @@ class Admission:
             return
         try:
             self._check_seats()
+            if scope["method"] == "GET" and scope["path"] in self._held_paths:
+                await self._app(scope, receive, send)
+                return
             with self._drain:
                 receive = await self._admitted(scope, receive)
                 try:

@@ -1,7 +1,7 @@
 """The models that a server offers, by the ids that clients ask for."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Catalogue:
         base: a local model, served under its name; with `registry` also each version of it, and `champion`.
         registry: where versions are; `None` serves none.
         tools: the reasoner's.
+        allow: names of those that may act; the others that would are refused, since a client cannot be asked.
         store: where the reasoner's runs are recorded; `None` for nowhere.
         reasoner: whether `reasoner` is served. It reasons with the champion of `base`, or with the first of `models`.
 
@@ -61,6 +62,7 @@ class Catalogue:
         base: ChatTransformers | None = None,
         registry: Registry | None = None,
         tools: Sequence[BaseTool] = (),
+        allow: Collection[str] = (),
         store: TraceStore | None = None,
         reasoner: bool = True,
     ) -> None:
@@ -82,7 +84,7 @@ class Catalogue:
         if reasoner:
             own_model = base if base is not None else next(iter(models.values()))
             versions = self._version_model if base is not None else None
-            self._reasoner = ReasonerChatModel.over(own_model, tools, store, versions=versions)
+            self._reasoner = ReasonerChatModel.over(own_model, tools, store, versions=versions, allow=allow)
 
     async def find(self, id_: str) -> Served:
         """The model with this id, as it is now.

@@ -1,6 +1,6 @@
 """The reasoning graph as a chat model: each call is a run of the whole graph, and its reply is the run's answer."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from langchain_core.tools import BaseTool
 from langgraph_ratchet.core.errors import BadInputError, StoreError, UnknownNameError
 from langgraph_ratchet.reasoning.context import Context
 from langgraph_ratchet.reasoning.graph import create_reasoner
+from langgraph_ratchet.tools import memory_of
 from langgraph_ratchet.traces.store import TraceStore
 
 _TAKEN = {"temperature", "seed", "max_tokens", "adapter", "trace"}
@@ -63,9 +64,13 @@ class ReasonerChatModel(BaseChatModel):
         store: TraceStore | None,
         *,
         versions: Callable[[str], BaseChatModel] | None = None,
+        allow: Collection[str] = (),
     ) -> "ReasonerChatModel":
-        """A reasoner on `model`; `versions` gives the model for an `adapter`."""
-        graph = create_reasoner(model, tools, store=store, models=versions)
+        """A reasoner on `model`; `versions` gives the model for an `adapter`, `allow` names tools that may act.
+
+        A client of a chat model cannot be asked: a tool that acts and is not allowed is refused with the reason.
+        """
+        graph = create_reasoner(model, tools, store=store, models=versions, allow=allow, memory=memory_of(tools))
         return cls(graph=graph.compile(name="reasoner"), store=store)
 
     @property

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -62,9 +62,15 @@ class Place:
     def _is_public(self) -> bool:
         return not str(self.listener.getsockname()[0]).startswith(_LOOPBACK)
 
-    def surroundings(self, unready: Callable[[], str | None]) -> Surroundings:
-        """For the application that is served here."""
-        return Surroundings(keys=self.keys, keys_required=self._is_public, limits=self.limits, unready=unready)
+    def surroundings(self, unready: Callable[[], str | None], held_paths: Collection[str] = ()) -> Surroundings:
+        """For the application that is served here; `held_paths` as for `Surroundings`."""
+        return Surroundings(
+            keys=self.keys,
+            keys_required=self._is_public,
+            limits=self.limits,
+            unready=unready,
+            held_paths=held_paths,
+        )
 
 
 def serve_models(
@@ -73,6 +79,7 @@ def serve_models(
     *,
     registry: Registry,
     tools: "list[BaseTool]",
+    allow: Collection[str],
     store: TraceStore,
     on_ready: Callable[[list[str]], None],
 ) -> bool:
@@ -83,6 +90,7 @@ def serve_models(
         name: of the model, as for `resolve_model`.
         registry: where versions are.
         tools: the reasoner's.
+        allow: names of those that may act; see `Catalogue`.
         store: where the reasoner's runs are recorded.
         on_ready: called with the ids of all models when the first can be asked.
 
@@ -94,7 +102,7 @@ def serve_models(
     from langgraph_ratchet.serving.app import create_app
 
     model = resolve_model(name, registry=registry.root) if name == "champion" else resolve_model(name)
-    catalogue = _catalogue(name, model, registry, tools, store)
+    catalogue = _catalogue(name, model, registry, tools=tools, allow=allow, store=store)
     loaded = asyncio.Event()
     surroundings = place.surroundings(lambda: None if loaded.is_set() else "loading")
     surroundings.metrics.champion(lambda: champion.id if (champion := registry.champion) else None)
@@ -159,7 +167,13 @@ def _run(
 
 
 def _catalogue(
-    name: str, model: "BaseChatModel", registry: Registry, tools: "list[BaseTool]", store: TraceStore
+    name: str,
+    model: "BaseChatModel",
+    registry: Registry,
+    *,
+    tools: "list[BaseTool]",
+    allow: Collection[str],
+    store: TraceStore,
 ) -> "Catalogue":
     """A local base with all its versions; of anything else, only what was named."""
     from langgraph_ratchet.chat_models.chat_transformers import ChatTransformers
@@ -167,8 +181,8 @@ def _catalogue(
 
     if isinstance(model, ChatTransformers) and (name == "champion" or model.adapter is None):
         base = model.model_copy(update={"adapter": None, "registry": registry.root})
-        return Catalogue(base=base, registry=registry, tools=tools, store=store)
-    return Catalogue({name: model}, tools=tools, store=store)
+        return Catalogue(base=base, registry=registry, tools=tools, allow=allow, store=store)
+    return Catalogue({name: model}, tools=tools, allow=allow, store=store)
 
 
 def _watch_engine(surroundings: Surroundings, model: "ChatTransformers", loaded: asyncio.Event) -> None:

@@ -1,6 +1,6 @@
 """Everything around an application that a server needs: metrics, keys, limits, health, and a graceful end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from starlette.middleware import Middleware
 from starlette.routing import Route
@@ -22,6 +22,7 @@ class Surroundings:
         keys_required: whether a key is needed even while there are none.
         limits: see there.
         unready: why requests would not be answered yet; `None` when they would.
+        held_paths: where a GET lasts as long as its client is connected; the end does not wait for it.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Surroundings:
         keys_required: bool = False,
         limits: Limits | None = None,
         unready: Callable[[], str | None] = lambda: None,
+        held_paths: Collection[str] = (),
     ) -> None:
         self.limits = limits or Limits()
         self.drain = Drain()
@@ -38,6 +40,7 @@ class Surroundings:
         self._keys = keys
         self._keys_required = keys_required
         self._unready = unready
+        self._held_paths = held_paths
 
     def routes(self) -> list[Route]:
         """`/health`, `/ready` and `/metrics`."""
@@ -45,7 +48,13 @@ class Surroundings:
 
     def middleware(self) -> list[Middleware]:
         """What requests pass, outermost first: who has no key learns nothing, and takes no place."""
-        admission = Middleware(Admission, limits=self.limits, drain=self.drain, open_paths=(HEALTH, READY, METRICS))
+        admission = Middleware(
+            Admission,
+            limits=self.limits,
+            drain=self.drain,
+            open_paths=(HEALTH, READY, METRICS),
+            held_paths=self._held_paths,
+        )
         if self._keys is None:
             return [Middleware(Measured, metrics=self.metrics), admission]
         authentication = Middleware(

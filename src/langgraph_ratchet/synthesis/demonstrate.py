@@ -17,6 +17,7 @@ from langgraph_ratchet.problems import Expert, get_family
 from langgraph_ratchet.problems.generate import ProblemStream
 from langgraph_ratchet.reasoning.graph import create_reasoner
 from langgraph_ratchet.reasoning.prompts import prompt
+from langgraph_ratchet.reasoning.reruns import Recordings, again
 from langgraph_ratchet.synthesis.habits import Habit
 from langgraph_ratchet.tools import get_tools
 from langgraph_ratchet.traces.store import TraceStore
@@ -101,6 +102,7 @@ def _perform(habits: Mapping[tuple[str, int], Habit], problems: list[Problem], *
     store = TraceStore(":memory:")
     model = PolicyChatModel(policy=_nobody, name_of_model="demonstrator")
     reasoner = create_reasoner(model, get_tools(), store=store).compile()
+    recordings = Recordings(store)
     for problem in problems:
         family = get_family(problem.family)
         expert = family.expert(problem.question)
@@ -109,7 +111,8 @@ def _perform(habits: Mapping[tuple[str, int], Habit], problems: list[Problem], *
         if rng.random() >= habit.expert_share:
             novice = family.novice(problem.question, random.Random(rng.getrandbits(63)))
             model.policy = Performance(novice, expert if rng.random() < habit.doubt else None)
-        result = reasoner.invoke({"question": problem.question.model_dump(mode="json")})
+        with again(recordings, problem.question.id):
+            result = reasoner.invoke({"question": problem.question.model_dump(mode="json")})
         yield from store.trace(result["trace_id"]).calls
     store.close()
 

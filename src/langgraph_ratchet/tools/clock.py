@@ -6,13 +6,16 @@ A point in time is a date (2024-03-05), a date with a time (2024-03-05T14:30) or
 import re
 from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated
 
-from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool, ToolException
 
 from langgraph_ratchet.core.step import Trust
-from langgraph_ratchet.tools.spec import Effect, ToolSpec
+from langgraph_ratchet.tools.runner import RunInfo
+from langgraph_ratchet.tools.spec import ToolSpec
 
-SPEC = ToolSpec(effects=frozenset({Effect.READS}), timeout_s=5.0, output_cap=200, trust=Trust.OWN)
+# No effects, although it tells the time: `now` is when the run began, which the run says.
+SPEC = ToolSpec(timeout_s=5.0, output_cap=200, trust=Trust.OWN)
 
 _OPERATIONS = ("add", "between", "weekday", "now")
 _AMOUNT = re.compile(
@@ -26,7 +29,9 @@ _NO_DAY = date(2000, 1, 1)  # carries a time of day through arithmetic
 Point = date | datetime | time
 
 
-def tell(operation: str, start: str = "", value: str = "") -> str:
+def tell(
+    operation: str, start: str = "", value: str = "", run: Annotated[RunInfo | None, InjectedToolArg] = None
+) -> str:
     """The result of a calendar operation, as text.
 
     Args:
@@ -34,6 +39,7 @@ def tell(operation: str, start: str = "", value: str = "") -> str:
         start: a date, a date with a time, or a time of day.
         value: for `add` an amount ("45 days", "-3 weeks", "2 hours 15 minutes"; a sign holds until the next one);
             for `between` another point in time.
+        run: for `now`, which is then the time at which it began: a run sees one time, and its trace says which.
 
     Raises:
         ToolException: it cannot be told; the message says why.
@@ -46,7 +52,8 @@ def tell(operation: str, start: str = "", value: str = "") -> str:
         case "weekday":
             return _weekday(_point(start, "start"))
         case "now":
-            return datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")
+            moment = datetime.fromtimestamp(run.started_at, UTC) if run else datetime.now(UTC)
+            return moment.strftime("%Y-%m-%dT%H:%MZ")
     raise ToolException(f"unknown operation '{_short(operation)}'; use {', '.join(_OPERATIONS)}")
 
 

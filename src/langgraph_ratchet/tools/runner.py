@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from contextvars import copy_context
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 from langchain_core.messages import ToolCall, ToolMessage
@@ -18,14 +18,32 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 from pydantic import BaseModel, ValidationError
 
+from langgraph_ratchet.core.errors import NotRecordedError
 from langgraph_ratchet.core.ids import clean_json, clean_text
 from langgraph_ratchet.core.noun import Noun
 from langgraph_ratchet.core.question import Attachment
 from langgraph_ratchet.core.step import Trust
-from langgraph_ratchet.tools.spec import ToolSpec, spec_of
+from langgraph_ratchet.tools.spec import ToolSpec, faults_of, spec_of
 
-_ATTACHMENTS = "attachments"
 _ERROR_CHARS = 300
+
+
+class RunInfo(Noun):
+    """What a tool is told about the run that calls it, if it declares an injected `run`."""
+
+    trace_id: str
+    started_at: float
+    """Unix time, seconds."""
+    untrusted: bool
+    """Whether the model has read other people's text in this run, so that it may be doing what that text wants."""
+
+
+_calling: ContextVar[RunInfo | None] = ContextVar("ratchet_calling_run", default=None)
+
+
+def calling_run() -> RunInfo | None:
+    """Within a tool: the run that calls it. A run within that tool has read what its caller has."""
+    return _calling.get()
 
 
 class ToolResult(Noun):
@@ -51,54 +69,71 @@ def failed_result(reason: str, *, seconds: float = 0.0, trust: Trust = Trust.OWN
     return ToolResult(text=f"error: {line}", failed=True, seconds=seconds, trust=trust)
 
 
-def run_tool(tool: BaseTool, call: ToolCall, attachments: Sequence[Attachment] = ()) -> ToolResult:
+def run_tool(
+    tool: BaseTool, call: ToolCall, attachments: Sequence[Attachment] = (), run: RunInfo | None = None
+) -> ToolResult:
     """Runs `tool` with the call's arguments, in a thread of its own and within its time.
 
     Args:
         tool: sync or async; an async tool gets an event loop of its own.
         call: what the model asked for.
         attachments: the question's; only a tool that declares an injected `attachments` gets them.
+        run: the run; only a tool that declares an injected `run` gets it.
 
     Raises:
         GraphBubbleUp: the tool interrupts the graph; nothing else is raised for what a tool does.
+        NotRecordedError: the tool stands in for another one (`tools.replay`) and knows no result.
     """
-    spec, started = spec_of(tool), time.perf_counter()
+    spec, started = _spec(tool, attachments), time.perf_counter()
     try:
-        request = _request(tool, call, attachments)
+        request = _request(tool, call, {"attachments": tuple(attachments), "run": run})
         if _is_async_only(tool):
-            future = _in_thread(lambda: asyncio.run(tool.ainvoke(request)))
+            future = _in_thread(lambda: asyncio.run(tool.ainvoke(request)), run)
         else:
-            future = _in_thread(lambda: tool.invoke(request))
+            future = _in_thread(lambda: tool.invoke(request), run)
         if not wait({future}, timeout=spec.timeout_s).done:
             raise _TooLateError
         output = future.result()
-    except GraphBubbleUp:
+    except (GraphBubbleUp, NotRecordedError):
         raise
     except Exception as error:
         return _failed(tool, spec, error, started)
     return _finished(spec, output, started)
 
 
-async def arun_tool(tool: BaseTool, call: ToolCall, attachments: Sequence[Attachment] = ()) -> ToolResult:
+async def arun_tool(
+    tool: BaseTool, call: ToolCall, attachments: Sequence[Attachment] = (), run: RunInfo | None = None
+) -> ToolResult:
     """`run_tool` for async callers: an async tool runs on the caller's event loop, a sync one in a thread."""
-    spec, started = spec_of(tool), time.perf_counter()
+    spec, started = _spec(tool, attachments), time.perf_counter()
     try:
-        request = _request(tool, call, attachments)
+        request = _request(tool, call, {"attachments": tuple(attachments), "run": run})
         if _is_async(tool):
-            work: asyncio.Future[Any] = asyncio.ensure_future(tool.ainvoke(request))
+            loop = asyncio.get_running_loop()
+            work: asyncio.Future[Any] = loop.create_task(tool.ainvoke(request), context=_context(run))
         else:
             # Not the loop's executor: it waits at shutdown for its threads, and so for a tool that hangs.
-            work = asyncio.wrap_future(_in_thread(lambda: tool.invoke(request)))
+            work = asyncio.wrap_future(_in_thread(lambda: tool.invoke(request), run))
         output = await _within(work, spec.timeout_s)
-    except GraphBubbleUp:
+    except (GraphBubbleUp, NotRecordedError):
         raise
     except Exception as error:
         return _failed(tool, spec, error, started)
     return _finished(spec, output, started)
 
 
-def _request(tool: BaseTool, call: ToolCall, attachments: Sequence[Attachment]) -> dict[str, Any]:
-    """The call with clean and known arguments, and the attachments for a tool that declares them."""
+def _spec(tool: BaseTool, attachments: Sequence[Attachment]) -> ToolSpec:
+    """What `tool` declares; but what it makes of attachments is other people's text."""
+    spec = spec_of(tool)
+    schema = tool.args_schema
+    if not attachments or not isinstance(schema, type) or not issubclass(schema, BaseModel):
+        return spec
+    takes_them = "attachments" in _parameters(schema)[1]
+    return spec.model_copy(update={"trust": Trust.UNTRUSTED}) if takes_them else spec
+
+
+def _request(tool: BaseTool, call: ToolCall, offered: dict[str, Any]) -> dict[str, Any]:
+    """The call with clean and known arguments, and of what is offered what the tool declares as injected."""
     arguments: dict[str, Any] = clean_json(call["args"])
     schema = tool.args_schema or tool.get_input_schema()
     if isinstance(schema, type) and issubclass(schema, BaseModel):
@@ -107,9 +142,22 @@ def _request(tool: BaseTool, call: ToolCall, attachments: Sequence[Attachment]) 
         if unknown and schema.model_config.get("extra") != "allow":
             takes = ", ".join(visible) or "no arguments"
             raise ToolException(f"{tool.name} has no argument '{unknown[0][:40]}'; it takes {takes}")
-        if _ATTACHMENTS in injected:
-            arguments[_ATTACHMENTS] = tuple(attachments)
+        arguments |= {name: offered[name] for name in injected if name in offered}
     return {"type": "tool_call", "name": tool.name, "args": arguments, "id": call.get("id") or "call"}
+
+
+def faults_in(tool: BaseTool, call: ToolCall) -> str | None:
+    """What is wrong with the arguments of a call of `tool`, as far as its schema says; `None` if nothing is."""
+    schema = tool.tool_call_schema
+    try:
+        _request(tool, call, {})
+        if isinstance(schema, type) and issubclass(schema, BaseModel):
+            schema.model_validate(call["args"])
+    except ToolException as error:
+        return str(error)
+    except ValidationError as error:
+        return f"bad arguments for {tool.name}: {faults_of(error)}"
+    return None
 
 
 def _parameters(schema: type[BaseModel]) -> tuple[list[str], list[str]]:
@@ -135,13 +183,21 @@ def _is_async_only(tool: BaseTool) -> bool:
     return isinstance(tool, (StructuredTool, Tool)) and tool.func is None and tool.coroutine is not None
 
 
-def _in_thread(work: Callable[[], Any]) -> "Future[Any]":
-    """`work` in a daemon thread that sees the caller's context variables (callbacks, the graph's config)."""
+def _context(run: RunInfo | None) -> Context:
+    """The caller's context variables (callbacks, the graph's config), and the run."""
+    context = copy_context()
+    if run is not None:
+        context.run(_calling.set, run)
+    return context
+
+
+def _in_thread(work: Callable[[], Any], run: RunInfo | None) -> "Future[Any]":
+    """`work` in a daemon thread that sees the caller's context."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
-    context = copy_context()
+    context = _context(run)
 
-    def run() -> None:
+    def execute() -> None:
         try:
             future.set_result(context.run(work))
         except Exception as error:
@@ -149,7 +205,7 @@ def _in_thread(work: Callable[[], Any]) -> "Future[Any]":
         except BaseException as error:  # SystemExit: a tool must not end the caller's run
             future.set_exception(RuntimeError(f"the tool raised {type(error).__name__}"))
 
-    threading.Thread(target=run, daemon=True, name="ratchet-tool").start()
+    threading.Thread(target=execute, daemon=True, name="ratchet-tool").start()
     return future
 
 
@@ -173,7 +229,10 @@ def _finished(spec: ToolSpec, output: Any, started: float) -> ToolResult:
     text = _text(output)
     if isinstance(output, ToolMessage) and output.status == "error":
         return failed_result(text, seconds=seconds, trust=spec.trust)
-    return ToolResult(text=_cut(text, spec.output_cap), failed=False, seconds=seconds, trust=spec.trust)
+    # Tools whose outputs differ in trust say it of each, as their artifact; of all others the spec says it.
+    said = output.artifact if isinstance(output, ToolMessage) else None
+    trust = said if isinstance(said, Trust) else spec.trust
+    return ToolResult(text=_cut(text, spec.output_cap), failed=False, seconds=seconds, trust=trust)
 
 
 def _text(output: Any) -> str:
@@ -195,8 +254,7 @@ def _failed(tool: BaseTool, spec: ToolSpec, error: Exception, started: float) ->
     if isinstance(error, _TooLateError):
         reason = f"{tool.name} gave no result in {spec.timeout_s:g} seconds"
     elif isinstance(error, ValidationError):
-        faults = (f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors())
-        reason = f"bad arguments for {tool.name}: " + "; ".join(faults)
+        reason = f"bad arguments for {tool.name}: {faults_of(error)}"
     elif isinstance(error, ToolException):
         reason = str(error)
     else:

@@ -4,11 +4,12 @@ A call is written when it was made, not when its run ends, so a killed process l
 What a power cut may cost is said in `database`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, select, update
+from pydantic_core import to_json
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from langgraph_ratchet.core.call import Call
@@ -33,7 +34,7 @@ _UPSERT_GRADE = upsert(schema.grades, key=("trace_id", "grader"))
 _CALL_IDS = select(schema.calls.c.id).where(schema.calls.c.run_id == bindparam("run"))
 
 _ASKED = 500
-"""Ids in one query: SQLite takes a limited number of variables."""
+"""Ids in one query (SQLite takes a limited number of variables), and traces that are read at a time."""
 _LISTED = 10
 """Ids that an error message names."""
 
@@ -162,6 +163,15 @@ class TraceStore:
             query = query.where(table.c.question_id == question_id)
         return [_summary(row.body, len(orjson.loads(row.call_ids))) for row in self._rows(query)]
 
+    def traces_using(self, tools: Collection[str]) -> Iterator[Trace]:
+        """Traces, without their calls, of runs that called one of these tools; in the order they were finished."""
+        table, last = schema.traces, -1
+        named = [func.instr(table.c.body, f'"tool":{to_json(name).decode()}') > 0 for name in sorted(tools)]
+        query = select(table.c.seq, table.c.body).where(or_(False, *named)).order_by(table.c.seq).limit(_ASKED)
+        while rows := self._rows(query.where(table.c.seq > last)):  # in parts, since they may be many
+            yield from (_without_calls(row.body) for row in rows)
+            last = rows[-1].seq
+
     def calls(self, run_id: str) -> list[Call]:
         """Every call of a run, superseded ones included, in the order they were stored."""
         query = select(schema.calls.c.body).where(schema.calls.c.run_id == run_id).order_by(schema.calls.c.seq)
@@ -260,15 +270,16 @@ def _call_bodies(connection: Connection, run_id: str) -> dict[str, str]:
 
 
 def _newest(connection: Connection) -> Iterable[str]:
-    return (
-        connection.execute(select(schema.traces.c.id).order_by(schema.traces.c.seq.desc()).limit(_LISTED))
-        .scalars()
-        .all()
-    )
+    query = select(schema.traces.c.id).order_by(schema.traces.c.seq.desc()).limit(_LISTED)
+    return connection.execute(query).scalars().all()
+
+
+def _without_calls(body: str) -> Trace:
+    return decode(Trace, f'{body[:-1]},"calls":[]}}')
 
 
 def _summary(body: str, calls: int) -> TraceSummary:
-    trace = decode(Trace, f'{body[:-1]},"calls":[]}}')
+    trace = _without_calls(body)
     return TraceSummary(
         id=trace.id,
         question_id=trace.question.id,

@@ -30,7 +30,7 @@ LAST = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\nda
 def ratchet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """The command in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(app, ["serve", *arguments])
+    return lambda *arguments: CliRunner().invoke(app, ["serve", "--no-restart", *arguments])
 
 
 @pytest.fixture
@@ -84,7 +84,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., tuple[Any, dict[str, Any]]]]
 def test_it_serves_drains_and_exits_with_0(start: Callable[..., Any], upstream: Any, tmp_path: Path) -> None:
     process, said = start("--upstream", upstream.url, "--record")
     assert said["url"].startswith("http://127.0.0.1:")
-    assert said == {"url": said["url"], "keys": False, "upstream": upstream.url, "records": True, "pushes": False}
+    told = {"url": said["url"], "keys": False, "pid": said["pid"]}
+    assert said == {**told, "upstream": upstream.url, "records": True, "pushes": False}
     body = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "stream": True}
     with httpx.Client(base_url=said["url"], timeout=20) as client:
         assert client.get("/ready").json() == {"status": "ready"}

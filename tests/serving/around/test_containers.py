@@ -38,7 +38,7 @@ def page() -> str:
 @pytest.fixture(scope="module")
 def options() -> set[str]:
     """Every option of `ratchet serve`."""
-    return {name for parameter in get_command(app).params for name in parameter.opts}
+    return {name for given in get_command(app).params for name in (*given.opts, *given.secondary_opts)}
 
 
 def test_what_is_copied_exists_and_is_not_ignored(dockerfile: str) -> None:

@@ -21,6 +21,7 @@ from langgraph_ratchet.chat_models.engine.decoder import Decoder
 
 _ROW_STEP = 8
 _COLUMN_STEP = 32
+_TOKEN_STEP = 32
 """Of products in bf16, for each new shape of which code is compiled."""
 _SCORES = 1 << 20
 """Attention scores of a prompt that are computed at once: more do not fit the caches of a CPU."""
@@ -153,6 +154,11 @@ class Attention:
             lines_TK = torch.tensor(lines)[:, None] * heads + torch.arange(heads)
             place = lines_TK, torch.tensor(positions[first:])[:, None]
             self._parts.append(_Part(block, here, place, together, prompts))
+        self._tokens = len(ids)
+        if decoder.dtype != torch.float32:
+            padding = -len(ids) % _TOKEN_STEP
+            ids += repeat(0, padding)
+            positions += repeat(0, padding)
         self.ids_T = torch.tensor(ids)
         self.positions_T = torch.tensor(positions)
         self.last_R = torch.tensor(last)
@@ -165,6 +171,7 @@ class Attention:
         window, dtype = self._decoder.windows[layer], self._decoder.dtype
         queries_TQD, keys_TKD, values_TKD = queries_TQD.to(dtype), keys_TKD.to(dtype), values_TKD.to(dtype)
         attended_TQD = torch.empty(queries_TQD.shape, dtype=dtype)
+        attended_TQD[self._tokens :] = 0
         for part in self._parts:
             keys_RCD, values_RCD = part.block.keys_LRCD[layer], part.block.values_LRCD[layer]
             keys_RCD.index_put_(part.place, keys_TKD[part.tokens])

@@ -1,13 +1,15 @@
 """`ratchet serve`: serve a model, or pass on and record what another server answers."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from langgraph_ratchet.cli.chosen import TOOLS_HELP, Allow, allowed, chosen_tools
 from langgraph_ratchet.cli.serve.keys import key_file
 from langgraph_ratchet.cli.terminal import Terminal, open_terminal
 from langgraph_ratchet.cli.verb import AsJson
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
     from langgraph_ratchet.serving.start import Place
 
 _MODELS = "pocket, local:PATH, hf:ID (each with @ADAPTER), champion, vllm:NAME@URL, or provider:model"
-_TOOLS = "calculator,clock,documents,logic"
 _DEFAULT = Limits()
 _EXTRA = {"anyio", "httpx", "prometheus_client", "starlette", "uvicorn"}
 """Packages of the extra `serve`."""
+
+
+Say = Callable[[str, str, dict[str, Any]], None]
+"""Says what is served: a title, a text, and the same as JSON."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine with API keys.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 picks a free one.")] = 8000,
     model: Annotated[str | None, typer.Option(help=f"{_MODELS}. Default: RATCHET_MODEL, else pocket.")] = None,
-    tools: Annotated[str, typer.Option(help="Tools of the reasoner, with commas; empty for none.")] = _TOOLS,
+    tools: Annotated[str | None, typer.Option(help=f"Of the reasoner. {TOOLS_HELP}")] = None,
+    allow: Allow = None,
     upstream: Annotated[str | None, typer.Option(help="Pass on what the server at this URL answers.")] = None,
     engine: Annotated[
         str | None, typer.Option(help="vllm:URL serves through vLLM, and keeps the champion loaded there.")
@@ -62,6 +68,9 @@ def serve(
     max_running: Annotated[int, typer.Option(min=1, help="Requests at the same time.")] = _DEFAULT.running,
     max_waiting: Annotated[int, typer.Option(min=1, help="Requests that wait for a place.")] = _DEFAULT.waiting,
     drain_seconds: Annotated[float, typer.Option(min=0.1, help="For what runs at the end.")] = _DEFAULT.drain_seconds,
+    restart: Annotated[
+        bool, typer.Option("--restart/--no-restart", help="Start the server anew when it is killed (on Linux).")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Serve a model, its versions, the champion and the reasoner to any OpenAI client; Ctrl-C stops."""
@@ -84,10 +93,13 @@ def serve(
         settings = read_settings()
         with listen(host, port) as listener:
             place = Place(listener, None if no_keys else key_file(), limits)
+            name = model or settings.ratchet_model
+            starts = _supervise(None if behind is not None else name, terminal) if restart else 0
+            say = partial(_say, place, terminal) if starts == 0 else _say_nothing
             if behind is not None:
-                all_ended = _serve_behind(place, behind, settings, terminal)
+                all_ended = _serve_behind(place, behind, settings, say)
             else:
-                all_ended = _serve_model(place, model or settings.ratchet_model, tools, settings, terminal)
+                all_ended = _serve_model(place, name, tools, allow, settings, say)
         terminal.line("Stopped." if all_ended else f"Stopped; what ran longer than {drain_seconds:g} s was cut off.")
 
 
@@ -130,28 +142,45 @@ def _extra_installed() -> Iterator[None]:
         raise MissingExtraError("ratchet serve", "serve") from error
 
 
-def _serve_model(place: "Place", name: str, tools: str, settings: "Settings", terminal: Terminal) -> bool:
+def _supervise(model: str | None, terminal: Terminal) -> int:
+    """Returns, in the process that serves, how often it was started before; the other one waits for it.
+
+    Args:
+        model: what will be served: all that this needs is imported before; `None` needs nothing.
+        terminal: where waiting is shown.
+    """
+    from langgraph_ratchet.serving.supervisor import preload, supervise
+
+    if model is not None:
+        with terminal.console.status(f"loading what {model} needs"):
+            preload(model)
+    return supervise()
+
+
+def _serve_model(
+    place: "Place", name: str, tools: str | None, allow: str | None, settings: "Settings", say: Say
+) -> bool:
     from langgraph_ratchet.registry import Registry
     from langgraph_ratchet.serving.start import serve_models
-    from langgraph_ratchet.tools import get_tools
     from langgraph_ratchet.traces.store import TraceStore
 
-    listed = list(dict.fromkeys(each.strip() for each in tools.split(",") if each.strip()))
+    chosen = chosen_tools(tools, settings)
 
     def on_ready(ids: list[str]) -> None:
-        _say(place, terminal, "Models", ", ".join(ids), {"models": ids})
+        say("Models", ", ".join(ids), {"models": ids})
 
     return serve_models(
         place,
         name,
         registry=Registry(settings.model_save_path),
-        tools=get_tools(*listed) if listed else [],
+        tools=chosen,
+        allow=allowed(allow, settings, chosen),
         store=TraceStore(settings.trace_store),
         on_ready=on_ready,
     )
 
 
-def _serve_behind(place: "Place", behind: Behind, settings: "Settings", terminal: Terminal) -> bool:
+def _serve_behind(place: "Place", behind: Behind, settings: "Settings", say: Say) -> bool:
     from langgraph_ratchet.registry import Registry
     from langgraph_ratchet.serving.proxy.upstream import Upstream
     from langgraph_ratchet.serving.start import serve_upstream
@@ -165,7 +194,7 @@ def _serve_behind(place: "Place", behind: Behind, settings: "Settings", terminal
         upstream,
         recorder=_recorder(behind, settings) if behind.record else None,
         registry=Registry(settings.model_save_path) if behind.pushes else None,
-        on_ready=lambda: _say(place, terminal, "Passes to", shown, said),
+        on_ready=lambda: say("Passes to", shown, said),
     )
 
 
@@ -184,4 +213,8 @@ def _say(place: "Place", terminal: Terminal, what: str, shown: str, said: dict[s
     terminal.row(what, shown)
     terminal.row("API keys", "every request needs one" if place.needs_keys else "none: whoever reaches it may ask")
     terminal.row("Stop", "Ctrl-C; what runs comes to its end, a second Ctrl-C ends it at once")
-    terminal.result({"url": place.address, "keys": place.needs_keys, **said})
+    terminal.result({"url": place.address, "keys": place.needs_keys, "pid": os.getpid(), **said})
+
+
+def _say_nothing(what: str, shown: str, said: dict[str, Any]) -> None:
+    """A server that was started anew is where it was, and the one JSON object has been printed."""

@@ -43,7 +43,15 @@ def control(state: ImprovementState, services: Services, say: OnProgress) -> Upd
     version = content_id("control", file_hash(trained.folder / WEIGHTS))
     wanted = measurement_of(state, services, label="control", suite=suite, version=version)
     reasoner = services.reasoner(str(trained.folder), deterministic=state.get("deterministic", False))
-    graded = measure(reasoner, services.store, problems, wanted, phase="evaluate", on_progress=_as_control(say))
+    graded = measure(
+        reasoner,
+        services.store,
+        problems,
+        wanted,
+        replay=services.replay,
+        phase="evaluate",
+        on_progress=_as_control(say),
+    )
     measured = report(complete(graded, len(problems)), wanted)
     candidate = Report.model_validate_json(Path(str(state["report"])).read_bytes())
     return {

@@ -68,7 +68,7 @@ def diagnose(state: ImprovementState, services: Services, say: OnProgress) -> Up
         how = {"temperature": 1.0, "samples": SAMPLES}
         draws = measurement_of(update, services, label="sampled", suite=suite, version=version, **how)
         reasoner = services.reasoner(version, deterministic=settled["deterministic"])
-        drawn = measure(reasoner, services.store, part, draws, phase="sample", on_progress=said)
+        drawn = measure(reasoner, services.store, part, draws, replay=services.replay, phase="sample", on_progress=said)
         ids = {problem.id for problem in part}
         update["sampled"] = {
             **sampled_accuracy(complete(drawn, SAMPLES * len(part)), temperature=1.0).model_dump(mode="json"),

@@ -36,7 +36,15 @@ def practice_runs(state: ImprovementState, services: Services, say: OnProgress) 
     if runs is None:
         problems = read_problems(str(state["practice_problems"]))
         reasoner = services.reasoner(state["champion"], deterministic=state.get("deterministic", False))
-        runs = run_problems(reasoner, services.store, problems, measurement, phase="roll_out", on_progress=say)
+        runs = run_problems(
+            reasoner,
+            services.store,
+            problems,
+            measurement,
+            replay=services.replay,
+            phase="roll_out",
+            on_progress=say,
+        )
         services.rolled_out.clear()  # of earlier rounds
         services.rolled_out[identity] = runs
     return runs

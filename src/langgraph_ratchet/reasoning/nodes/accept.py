@@ -8,11 +8,14 @@ from pydantic import ValidationError
 from langgraph_ratchet.core.errors import BadInputError
 from langgraph_ratchet.core.ids import clean_json, new_id
 from langgraph_ratchet.core.question import Question
+from langgraph_ratchet.core.step import Trust
 from langgraph_ratchet.reasoning.context import Context
 from langgraph_ratchet.reasoning.request import Body
 from langgraph_ratchet.reasoning.services import Services
 from langgraph_ratchet.reasoning.state import ReasoningState, Spent
 from langgraph_ratchet.reasoning.strategy import get_strategy
+from langgraph_ratchet.tools.runner import calling_run
+from langgraph_ratchet.tools.spec import spec_of
 
 
 def accept(state: ReasoningState, services: Services, context: Context) -> Body:
@@ -36,7 +39,8 @@ def accept(state: ReasoningState, services: Services, context: Context) -> Body:
         "question": question.model_dump(mode="json"),
         "trace_id": trace_id,
         "started_at": started_at,
-        "spent": Spent(calls=0, tool_calls=0, tokens=0, failures=0),
+        "spent": Spent(calls=0, tool_calls=0, tokens=0, failures=0, seconds=0.0),
+        "untrusted": _begins_untrusted(question, services),
         "accepted_message": messages[-1].id if messages else None,
         "plan": [],
         "planned_at": len(state.get("steps", [])),
@@ -53,6 +57,17 @@ def accept(state: ReasoningState, services: Services, context: Context) -> Body:
         "outcome": None,
         "error": None,
     }
+
+
+def _begins_untrusted(question: Question, services: Services) -> bool:
+    """Whether what the model is shown at the start may hold other people's text.
+
+    So may a context, and what the servers of tools say of them; and the question of a run that is a tool of another
+    run is in the words of that one's model.
+    """
+    caller = calling_run()
+    described = any(spec_of(tool).described_by is Trust.UNTRUSTED for tool in services.tools.values())
+    return bool(question.context) or described or (caller is not None and caller.untrusted)
 
 
 def _read(state: ReasoningState) -> Question:

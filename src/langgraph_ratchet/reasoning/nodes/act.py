@@ -36,7 +36,8 @@ def act(state: ReasoningState, services: Services, context: Context) -> Body:
             transcript += _answered(message)
         elif message.tool_calls:
             # The id ties the steps that `tools` will take to the call that decided on them.
-            return {"transcript": [*transcript, message], "acting_call": reply.call_id}
+            proposed = [{"id": call["id"], "args": call["args"]} for call in message.tool_calls]
+            return {"transcript": [*transcript, message], "acting_call": reply.call_id, "proposed": proposed}
         elif reply.text:
             return {"transcript": [*transcript, message], "conclusion": reply.text, "acting_call": reply.call_id}
         else:
