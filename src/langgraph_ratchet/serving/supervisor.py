@@ -21,6 +21,7 @@ _STEADY_S = 30.0
 """A server that was killed after this time may be started anew as often as if it had never been killed."""
 _STARTS = 3
 """Starts in a row that may end sooner."""
+_ENDING_S = 2.0
 _LOCAL = ("pocket", "champion", "local:", "hf:")
 
 
@@ -52,7 +53,7 @@ def supervise() -> int:
         WorkerError: the server was killed again and again; in the calling process.
         SystemExit: the server has ended; in the calling process.
     """
-    if sys.platform != "linux" or threading.active_count() > 1:
+    if sys.platform != "linux" or not _alone():
         return 0
     gc.freeze()  # what both processes use is left where it lies, so that it is not copied
     starts, early = 0, 0
@@ -80,6 +81,15 @@ def supervise() -> int:
             )
         starts += 1
         print(f"warning: the server was killed by {name} and is started anew", file=sys.stderr, flush=True)
+
+
+def _alone() -> bool:
+    """Whether this is the only thread; one that just ends, such as that of a progress line, is waited for."""
+    until = time.monotonic() + _ENDING_S
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, until - time.monotonic()))
+    return threading.active_count() == 1
 
 
 def _wait(child: int) -> tuple[int, bool]:

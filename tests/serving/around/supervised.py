@@ -3,10 +3,12 @@
 import os
 import signal
 import sys
+import threading
 import time
 
 from langgraph_ratchet.serving.supervisor import supervise
 
+threading.Thread(target=time.sleep, args=(0.2,)).start()  # as a progress line's, which ends soon
 starts = supervise()
 print(os.getpid(), starts, flush=True)
 how = sys.argv[1]
