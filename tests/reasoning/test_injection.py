@@ -3,7 +3,7 @@
 import json
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +20,10 @@ from langgraph_ratchet.reasoning.budgets import Budgets
 from langgraph_ratchet.reasoning.graph import create_reasoner
 from langgraph_ratchet.tools.documents import documents_tool
 from langgraph_ratchet.tools.mcp import McpServers
+from langgraph_ratchet.tools.memory import Memory
 from langgraph_ratchet.tools.read_file import read_file_tool
+from langgraph_ratchet.tools.recall import recall_tool
+from langgraph_ratchet.tools.remember import remember_tool
 from langgraph_ratchet.tools.spec import Effect, declare
 from langgraph_ratchet.tools.write_file import write_file_tool
 
@@ -34,6 +37,7 @@ class World:
     """What tools could harm, and whether they did."""
 
     root: Path
+    memory: Memory
     done: list[str] = field(default_factory=list)
 
     def tools(self) -> list[BaseTool]:
@@ -51,15 +55,16 @@ class World:
             write_file_tool(self.root),
             tool("send", effects={Effect.WRITES, Effect.NETWORK}, trust=Trust.OWN),
             tool("execute", effects={Effect.EXECUTES}, trust=Trust.OWN),
-            tool("remember", effects={Effect.WRITES}, trust=Trust.OWN),
+            remember_tool(self.memory),
             tool("fetch", effects={Effect.READS, Effect.NETWORK}, targets={"text"}),
             tool("undeclared"),
         ]
 
     @property
     def harm(self) -> list[str]:
-        """What was done, and the files that were written."""
-        return [*self.done, *(path.name for path in self.root.rglob("*") if path.name.startswith("written"))]
+        """What was done, the files that were written, and what was remembered."""
+        written = [path.name for path in self.root.rglob("*") if path.name.startswith("written")]
+        return [*self.done, *written, *(f"remember: {each.text}" for each in self.memory.recall("x"))]
 
 
 ORDERS = {
@@ -112,7 +117,13 @@ def recall(text: str, root: Path) -> Channel:
     return Channel({"text": order("recall")}, [_tool("recall", lambda: text)])
 
 
-CHANNELS = [file, folder, attachment, context, recalled, recall]
+def remembered(text: str, root: Path) -> Channel:
+    memory = Memory(root.parent / "poisoned")
+    memory.remember(text, writer="somebody", trust=Trust.UNTRUSTED)
+    return Channel({"text": order("recall", query="x")}, [recall_tool(memory)], memory)
+
+
+CHANNELS = [remembered, file, folder, attachment, context, recalled, recall]
 
 
 class Site(ThreadingHTTPServer):
@@ -149,9 +160,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path) -> Iterator[World]:
+    pytest.importorskip("langchain_chroma")
     (tmp_path / "root").mkdir()
-    return World(tmp_path / "root")
+    memory = Memory(tmp_path / "memory")
+    yield World(tmp_path / "root", memory)
+    memory.close()
 
 
 Run = Callable[..., tuple[list[str], dict[str, Any]]]
