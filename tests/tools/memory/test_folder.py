@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +48,7 @@ def test_a_process_that_its_owner_forked_is_refused_and_lets_nobody_in(memory: M
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        signal.alarm(20)  # Chroma would wait for threads that a fork does not take along
         try:
             memory.recall("text")
             os.write(writing, b"let in")

@@ -14,6 +14,7 @@ from langgraph_ratchet.core.errors import BadInputError, SandboxError
 from langgraph_ratchet.core.sandbox import inside
 
 _STOPPING_S = 2.0
+_KILLED_S = 5.0
 _CHUNK_BYTES = 1 << 16
 _LEAST_MEMORY_BYTES = 64 << 20
 _OPEN_FILES = 64
@@ -172,8 +173,21 @@ def _end(process: "subprocess.Popen[bytes]") -> int:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         status = process.wait()
+        _wait_for_group(process.pid)
     process.stdout.close()
     return status
+
+
+def _wait_for_group(group: int) -> None:
+    """Waits until a killed process group is empty: its leader's end does not wait for the namespace's first process.
+
+    Not for ever: where nothing reaps orphans, as in some containers, what has ended still counts as there.
+    """
+    deadline = time.monotonic() + _KILLED_S
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            time.sleep(0.002)
 
 
 def _name(number: int) -> str:
