@@ -78,3 +78,15 @@ def test_a_trace_reads_back_equal() -> None:
     tokens = Tokens(prompt_ids=(1, 2), completion_ids=(3,), logprobs=(-0.1234567890123,), fingerprint=FINGERPRINT)
     trace = make_trace(make_call(tokens=tokens))
     assert Trace.model_validate_json(trace.model_dump_json()) == trace
+
+
+def test_what_was_written_in_an_older_schema_is_read_as_one_of_this() -> None:
+    now = make_trace(make_call())
+    written = now.model_dump(mode="json") | {"schema_version": 1}
+    for added in ("agent", "thread", "provider", "imported_from"):
+        del written[added]
+    (call,) = written["calls"]
+    call["schema_version"] = 1
+    for added in ("origins", "model", "provider", "redactions", "reply_redacted"):
+        del call[added]
+    assert Trace.model_validate(written) == now

@@ -48,7 +48,7 @@ def test_a_noun_of_another_version_is_refused_by_its_version_and_not_by_its_fiel
     with sqlite3.connect(path_of(url)) as connection:
         connection.execute("""UPDATE calls SET body = json_set(body, '$.schema_version', 99, '$.new_field', 1)""")
     connection.close()
-    with pytest.raises(SchemaVersionError, match="Call has schema version 99, .* reads 1"):
+    with pytest.raises(SchemaVersionError, match="Call has schema version 99, .* reads 2"):
         store.calls("run_1")
 
 

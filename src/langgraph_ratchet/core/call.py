@@ -1,10 +1,11 @@
 """One call of a chat model, exactly as it was made."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from langgraph_ratchet.core.noun import Noun, Stored
+from langgraph_ratchet.core.origin import Origin
 
 
 class Fingerprint(Noun):
@@ -80,6 +81,9 @@ class CallKey(Noun):
 class Call(Stored):
     """One request to a chat model and its reply."""
 
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2  # 2: origins, model, provider, redactions
+
     id: str
     key: CallKey
     node: str
@@ -88,10 +92,17 @@ class Call(Stored):
     """How often the run had been revised when the call was made; self-checks that reject start the next."""
     messages: tuple[dict[str, Any], ...]
     """Exactly what was sent, in OpenAI's message shape."""
+    origins: tuple[tuple[Origin, ...], ...] = ()
+    """Who wrote what stands in each message: one for each part, in their order; where a graph composed a text of
+    several, each once. Empty when the recorder was not told."""
     tools: tuple[dict[str, Any], ...] = ()
     """Tools that were offered, in OpenAI's shape."""
     reply: dict[str, Any] | None
     """The reply in OpenAI's message shape; `None` when the call failed."""
+    model: str | None = None
+    """The model that was called, as it identifies itself; `None`: the trace's."""
+    provider: str | None = None
+    """Who ran the model, as LangChain names it (`openai`, `anthropic`, `ollama`, ...); `None`: not known."""
     sampling: Sampling = Field(default_factory=Sampling)
     usage: Usage | None = None
     """`None` when the model did not report it."""
@@ -99,7 +110,11 @@ class Call(Stored):
     """Wall time of the call, waiting in the batch included."""
     error: str | None = None
     tokens: Tokens | None = None
-    """Token ids and log-probabilities; `None` when the model does not give them."""
+    """Token ids and log-probabilities; `None` when the model does not give them, or something was redacted."""
+    redactions: tuple[str, ...] = ()
+    """The placeholders (`<EMAIL_1>`) that stand for what was removed before this was stored."""
+    reply_redacted: bool = False
+    """Whether the model's own words hold such a placeholder; then nobody may learn from them."""
 
     @property
     def exact(self) -> bool:

@@ -24,14 +24,16 @@ class Stored(Noun):
     """
 
     SCHEMA_VERSION: ClassVar[int] = 1
+    OLDEST_VERSION: ClassVar[int] = 1
+    """Data of the versions from this one on are read: what they lack has a default."""
 
     schema_version: int = 1
-    """Version of this noun's schema when it was written."""
+    """Version of this noun's schema; what was read in an older one is of the present one from then on."""
 
     @model_validator(mode="before")  # before the fields: those of another version would be refused one by one
     @classmethod
     def _known_schema(cls, data: Any) -> Any:
         found = data.get("schema_version", cls.SCHEMA_VERSION) if isinstance(data, dict) else cls.SCHEMA_VERSION
-        if isinstance(found, int) and found != cls.SCHEMA_VERSION:
+        if isinstance(found, int) and not cls.OLDEST_VERSION <= found <= cls.SCHEMA_VERSION:
             raise SchemaVersionError(cls.__name__, found, cls.SCHEMA_VERSION)
-        return data
+        return {**data, "schema_version": cls.SCHEMA_VERSION} if isinstance(data, dict) else data

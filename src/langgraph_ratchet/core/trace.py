@@ -1,6 +1,7 @@
 """The trace: one run of a reasoning graph, written once and never edited."""
 
 from enum import StrEnum
+from typing import ClassVar
 
 from langgraph_ratchet.core.call import Call
 from langgraph_ratchet.core.noun import Stored
@@ -25,15 +26,30 @@ class Outcome(StrEnum):
     """The chat model raised."""
     NOT_RECORDED = "not_recorded"
     """It was a run again, and called a tool as no recording did (`tools.replay`)."""
+    FAILED = "failed"
+    """The agent itself raised."""
+    STOPPED = "stopped"
+    """It was cancelled, or whoever read its stream left."""
 
 
 class Trace(Stored):
     """One run. Calls that a crash left behind are not in it: they stay in the store as superseded."""
 
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2  # 2: agent, thread, provider, imported_from
+
     id: str
     question: Question
     model: str
-    """Name of the chat model as it identifies itself."""
+    """Name of the chat model as it identifies itself; where an agent has several, the one that answered."""
+    provider: str | None = None
+    """Who ran the model, as LangChain names it; `None`: not known."""
+    agent: str | None = None
+    """Name of the graph or runnable that was recorded; `None`: Ratchet's own reasoning graph."""
+    thread: str | None = None
+    """LangGraph's thread that it ran in; `None`: in none."""
+    imported_from: str | None = None
+    """Format that it was imported from, such as `langsmith`; `None`: it was recorded here."""
     model_version: str | None
     """Registry id of the adapter; `None` for a bare base or a model that is not in the registry."""
     strategy: str | None
