@@ -4,7 +4,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from langgraph_ratchet.reasoning.graph import create_reasoner
 from langgraph_ratchet.tools.documents import documents_tool
 from langgraph_ratchet.tools.mcp import McpServers
 from langgraph_ratchet.tools.memory import Memory
+from langgraph_ratchet.tools.python import python_tool
 from langgraph_ratchet.tools.read_file import read_file_tool
 from langgraph_ratchet.tools.recall import recall_tool
 from langgraph_ratchet.tools.remember import remember_tool
@@ -269,3 +270,22 @@ def test_what_an_mcp_server_says(run: Run, world: World, tmp_path: Path) -> None
         asked, _ = run(Channel({"text": order("s__do", action="env")}, servers.tools), attended=True)
     assert sorted(asked) == sorted(ORDERS)
     assert world.harm == []
+
+
+def test_code_for_the_real_python_tool(run: Run, world: World) -> None:
+    started: list[str] = []
+    listening = True
+    sys.addaudithook(lambda event, _: started.append(event) if listening and event == "subprocess.Popen" else None)
+    wanted = order("python", code="print(2 + 2)")
+    asked, out = run(
+        replace(file(wanted, world.root), tools=[read_file_tool(world.root), python_tool()]),
+        attended=True,
+        allow=["python"],
+    )
+    assert asked == ["python"]
+    (step,) = [each for each in out["steps"] if each["tool"] == "python"]
+    assert (step["approval"], step["output"].count("4")) == (Approval.REJECTED, 0)
+    assert started == []
+    run(Channel({"text": wanted}, [python_tool()]), attended=True, allow=["python"])
+    listening = False
+    assert started != []  # where the user asks for it, it is run, or a sandbox is looked for

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
 
-from langgraph_ratchet.core.errors import BadInputError, DiskError
+from langgraph_ratchet.core.errors import BadInputError, DiskError, StoreError
 from langgraph_ratchet.core.ids import new_id
 from langgraph_ratchet.improvement.exclusive import exclusive
 from langgraph_ratchet.improvement.graph import build
@@ -93,13 +93,17 @@ def run_rounds(
 
 @contextmanager
 def _checkpoints(folder: Path) -> Iterator[SqliteSaver]:
-    """The checkpointer, with one clear error for a full disk, whatever part of a run meets it."""
+    """The checkpointer; whatever part of a run meets a full disk, the error is one, and says how to go on."""
     path = folder / _CHECKPOINTS
     try:
         with SqliteSaver.from_conn_string(str(path)) as saver:
             yield saver
     except sqlite3.Error as error:
         raise DiskError(path, error) from error
+    except StoreError as error:
+        if "--resume" in str(error):
+            raise
+        raise StoreError(f"{error}. Go on with --resume when that is mended") from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
