@@ -68,7 +68,9 @@ def test_a_grader_that_dies_costs_one_verdict(worker: Worker) -> None:
 def test_killed_from_outside_midway_it_loses_no_verdict(real_worker: Worker) -> None:
     answer = "so she makes " + "$18 " * 4000
     pairs = [(_key("number", "18"), answer)] * 400
+    started = time.monotonic()
     real_worker.judge(pairs[:1])
+    one_s = time.monotonic() - started  # to start it, and for its first verdict
     killed: list[int] = []
 
     def kill() -> None:
@@ -78,7 +80,7 @@ def test_killed_from_outside_midway_it_loses_no_verdict(real_worker: Worker) -> 
             if process is not None and process._popen.poll() is None:
                 killed.append(process._popen.pid)
                 os.kill(process._popen.pid, signal.SIGKILL)
-                time.sleep(0.3)
+                time.sleep(3 * one_s)  # what it dies on twice it does not judge
 
     killer = threading.Thread(target=kill)
     killer.start()
