@@ -61,6 +61,8 @@ class Vllm:
         self.gate: threading.Event | None = None
         """What its streams wait for after their first piece."""
         self.adapters: dict[str, str] = {}
+        self.unload_seconds = 0.0
+        """How long it takes to answer that an adapter was unloaded."""
         self.cannot_load: str | None = None
         """Name of an adapter that it cannot load."""
         self.bodies: list[dict[str, Any]] = []
@@ -118,6 +120,7 @@ class Vllm:
             return _error(404, f"The lora adapter '{name}' cannot be found.", "NotFoundError")
         del self.adapters[name]
         self.log.append(f"unload {name}")
+        await asyncio.sleep(self.unload_seconds)
         return PlainTextResponse(f"Success: LoRA adapter '{name}' removed successfully.")
 
     async def _chat(self, request: Request) -> Response:

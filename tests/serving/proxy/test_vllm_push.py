@@ -93,6 +93,19 @@ def test_a_version_is_loaded_when_it_is_asked_for(
     assert ask(server, "nobody").status_code == 404
 
 
+def test_a_version_that_is_asked_for_while_it_is_unloaded_is_loaded_again(
+    pushed: Callable[..., Any], vllm: Any, registry: Registry, add: Add
+) -> None:
+    vllm.unload_seconds = 0.5
+    first, *others = [add(number) for number in range(5)]
+    server = pushed()
+    for version in (first, *others):
+        assert ask(server, version.id).status_code == 200
+    until(lambda: f"unload {first.id}" in vllm.log)
+    answer = ask(server, first.id)
+    assert (answer.status_code, answer.json()["model"]) == (200, first.id)
+
+
 def test_what_vllm_has_loaded_already_is_used(
     pushed: Callable[..., Any], vllm: Any, registry: Registry, add: Add
 ) -> None:

@@ -129,8 +129,8 @@ class PushedAdapters:
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         ours = set(await asyncio.to_thread(self.versions))
-        for name in self._loaded & ours - {self.champion} - set(self._kept):
-            if not self._used[name]:
+        for name in self._loaded & ours - {self.champion}:
+            if not self._used[name] and name not in self._kept:  # it may have been asked for since the one before went
+                self._loaded -= {name}  # first: who asks for it now has it loaded anew
                 await self._api.unload(name)
-                self._loaded -= {name}
         self._used = +self._used
