@@ -15,7 +15,7 @@ def calculator(expression: str, n: int = 1) -> str:
     return expression
 
 
-def test_callbacks_are_told_of_each_token(model):
+def test_callbacks_are_told_of_each_piece_that_a_stream_gives(speaker):
     class Listener(BaseCallbackHandler):
         def __init__(self) -> None:
             self.heard: list[str] = []
@@ -24,14 +24,16 @@ def test_callbacks_are_told_of_each_token(model):
             self.heard.append(token)
 
     listener = Listener()
-    text = total(model.stream("What is 1 + 1?", config={"callbacks": [listener]})).text
-    assert "".join(listener.heard) == text
-    assert len(listener.heard) > 2
+    model = speaker("One two three.<|im_end|>", pace=lambda: time.sleep(0.02))
+    pieces = [chunk.text for chunk in model.stream("?", config={"callbacks": [listener]})]
+    assert listener.heard == pieces
+    assert "".join(pieces) == "One two three."
+    assert len(pieces) > 2
 
 
 def test_a_graph_streams_messages(speaker):
     text = 'So.<tool_call>calculator {"expression": "1"}</tool_call><|im_end|>'
-    model = speaker(text, pace=lambda: time.sleep(0.002))
+    model = speaker(text, pace=lambda: time.sleep(0.02))
     graph = StateGraph(MessagesState)
     graph.add_node("ask", lambda state: {"messages": [model.invoke(state["messages"], tools=[calculator])]})
     graph.add_edge(START, "ask")
@@ -47,7 +49,7 @@ def test_a_graph_streams_messages(speaker):
 
 
 async def test_a_graph_streams_events(speaker):
-    model = speaker("One two three.<|im_end|>", pace=lambda: time.sleep(0.002))
+    model = speaker("One two three.<|im_end|>", pace=lambda: time.sleep(0.02))
     events = [event async for event in model.astream_events("?", version="v2")]
     pieces = [event["data"]["chunk"].text for event in events if event["event"] == "on_chat_model_stream"]
     assert "".join(pieces) == "One two three."
