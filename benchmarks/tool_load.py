@@ -14,7 +14,6 @@ import argparse
 import gc
 import json
 import os
-import resource
 import sys
 import tempfile
 import threading
@@ -176,9 +175,16 @@ def measure(runs: int, python_every: int) -> dict[str, Any]:
         "outcomes": dict(counts),
         "tool_calls": sum(len(calls_of(n, python=python_every > 0 and n % python_every == 0)) for n in range(runs)),
         "seconds": round(seconds, 1),
-        "resident_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1),
+        "resident_mb": round(_peak_bytes() / 1e6, 1),
         "left": {name: after[name] - before[name] for name in before},
     }
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process had resident; `ru_maxrss` would also count its parent's when it was started."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    (peak,) = (int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    return peak * 1024
 
 
 def main() -> int:
